@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HUTCH_H
+#define HUTCH_H
+
+/*
+ * libhutch: isolated processes on this Linux machine.
+ *
+ *     struct hutch *h;                 one event loop and what is known of this host
+ *     struct hutch_sandbox *sandbox;   namespaces, a file tree, an init
+ *     struct hutch_process *process;   one command in it
+ *     struct hutch_result *result;     what became of a command
+ *
+ * Threads: one `struct hutch` and everything made from it belong to one thread at a time; different ones are
+ * independent. The library starts no threads, installs no signal handlers, never calls exit and never logs. Its child
+ * processes are invisible to wait(2) without __WALL and raise no SIGCHLD.
+ *
+ * Ownership: handles and results belong to the caller from the successful return on, and end with their _free call.
+ * All _free calls take NULL.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <hutch/error.h>
+#include <hutch/spec.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct hutch;
+struct hutch_sandbox;
+struct hutch_process;
+
+const char *hutch_version(void);
+
+/* ---- the loop ---- */
+
+/* Must not be called inside a signal handler; the process may have any number of threads and any size. */
+int hutch_new(struct hutch **ret, struct hutch_error *err);
+
+/* Frees everything that is left of it: attached sandboxes are killed and reaped, their handles become invalid. */
+void hutch_free(struct hutch *h);
+
+/* A descriptor for poll(2): readable when hutch_dispatch has something to do. It stays the library's. */
+int hutch_fd(struct hutch *h);
+
+/* Handles what is due; waits up to timeout_ms for something to become due (0: don't wait, -1: no bound).
+ * Returns 1 if something was handled, 0 if not. */
+int hutch_dispatch(struct hutch *h, int timeout_ms, struct hutch_error *err);
+
+/* ---- sandboxes ---- */
+
+/* Builds a sandbox for `spec` and starts `command` as its main command. Returns once the sandbox is under way; whether
+ * the start succeeded is told by the first wait (outcome not_started). What is wrong with the request itself is an
+ * error here and nothing has been started. */
+int hutch_sandbox_run(struct hutch *h, const struct hutch_spec *spec, const struct hutch_command *command,
+                      struct hutch_sandbox **ret, struct hutch_error *err);
+
+/* Waits (-1: without bound) until the main command has ended and nothing is left of it. HUTCH_E_TIMEOUT after
+ * timeout_ms: nothing has changed, wait again. With `check` and a failed command: -HUTCH_E_EXECUTION, *ret is set too.
+ * The result is the caller's: hutch_result_free. */
+struct hutch_result;
+int hutch_sandbox_wait_until_complete(struct hutch_sandbox *sandbox, int64_t timeout_ms, struct hutch_result **ret,
+                                      struct hutch_error *err);
+
+/* Kills and reaps everything in it. */
+void hutch_sandbox_free(struct hutch_sandbox *sandbox);
+
+const char *hutch_sandbox_id(const struct hutch_sandbox *sandbox);
+
+/* The process of the main command; it belongs to the sandbox. */
+struct hutch_process *hutch_sandbox_main(struct hutch_sandbox *sandbox);
+
+/* Stops (true) or continues (false) every process of the sandbox, init excepted. */
+int hutch_sandbox_suspend(struct hutch_sandbox *sandbox, bool stop, struct hutch_error *err);
+
+/* ---- processes ---- */
+
+enum hutch_process_state {
+	HUTCH_PROCESS_STARTING = 0,
+	HUTCH_PROCESS_RUNNING,
+	HUTCH_PROCESS_STOPPED, /* only told for commands on a pty: the foreground job was stopped (^Z) */
+	HUTCH_PROCESS_ENDED
+};
+enum hutch_process_state hutch_process_state(const struct hutch_process *process);
+
+/* Sends `signo` to the command's process group. -HUTCH_E_STATE when it has ended. */
+int hutch_process_signal(struct hutch_process *process, int signo, struct hutch_error *err);
+
+/* Kills the command and its whole tree; the outcome is `killed`. */
+int hutch_process_kill(struct hutch_process *process, struct hutch_error *err);
+
+/* TERM now and KILL to the tree after the command's grace; the outcome is `killed` if KILL was needed. */
+int hutch_process_terminate(struct hutch_process *process, struct hutch_error *err);
+
+/* For HUTCH_IO_PTY: the master side, -1 until the command has started. It belongs to the library and stays valid until
+ * the sandbox is freed; read and write it directly. */
+int hutch_process_pty(const struct hutch_process *process);
+int hutch_process_resize(struct hutch_process *process, uint16_t rows, uint16_t columns, struct hutch_error *err);
+
+/* For stdin HUTCH_IO_PIPE. Queues up to `size` bytes and returns how many were taken: what the library keeps until the
+ * command reads is bounded, so 0 means: dispatch and try again. A command that no longer reads is not an error. */
+int64_t hutch_process_write_stdin(struct hutch_process *process, const void *data, size_t size, struct hutch_error *err);
+int hutch_process_close_stdin(struct hutch_process *process, struct hutch_error *err);
+
+/* ---- results: the record of hutch(1), "Result record" ---- */
+
+enum hutch_outcome {
+	HUTCH_OUTCOME_EXITED = 0,
+	HUTCH_OUTCOME_SIGNALED,
+	HUTCH_OUTCOME_TIMEOUT,
+	HUTCH_OUTCOME_CPU_LIMIT,
+	HUTCH_OUTCOME_MEMORY_LIMIT,
+	HUTCH_OUTCOME_PIDS_LIMIT,
+	HUTCH_OUTCOME_OUTPUT_LIMIT,
+	HUTCH_OUTCOME_KILLED,
+	HUTCH_OUTCOME_NOT_STARTED,
+	HUTCH_OUTCOMES
+};
+const char *hutch_outcome_name(int outcome); /* "exited", ...; never NULL */
+
+struct hutch_output {
+	bool captured;       /* false: passed through; data is NULL and the totals are unknown */
+	bool truncated;      /* total_bytes > size */
+	char *data;          /* `size` bytes and a terminating 0 that is not counted */
+	size_t size;
+	uint64_t total_bytes;
+};
+
+struct hutch_limit_enforced {
+	char name[16];       /* "memory", "pids", ... */
+	uint64_t value;
+	char by[16];         /* "cgroup", "rlimit", "tmpfs", "quota", "timer", "none" */
+};
+
+struct hutch_result {
+	char sandbox[40];
+	char id[40];
+	char **command;      /* argv as asked for, NULL-terminated */
+	enum hutch_outcome outcome;
+	bool started;
+	int exit_code;       /* -1: did not exit */
+	int signal;          /* 0: was not ended by a signal */
+	int returncode;      /* what `hutch run` exits with */
+	struct hutch_error error; /* when not_started */
+	struct hutch_output out, err;
+	double wall_ms;      /* from the start of the command to its reaping; -1: unknown, like all that follow */
+	double user_ms, system_ms;
+	int64_t memory_peak_bytes, pids_peak, io_read_bytes, io_write_bytes;
+	struct hutch_limit_enforced *limits_enforced;
+	size_t limits_enforced_count;
+	uint32_t limits_hit; /* HUTCH_LIMIT_* */
+	char **warnings;     /* NULL-terminated */
+};
+void hutch_result_free(struct hutch_result *result);
+
+/* ---- what the sandbox changed in its copy-on-write directories ---- */
+
+enum hutch_change_kind {
+	HUTCH_CHANGE_ADDED = 0,
+	HUTCH_CHANGE_CHANGED,
+	HUTCH_CHANGE_DELETED
+};
+
+struct hutch_change {
+	enum hutch_change_kind kind;
+	char type;           /* 'f' file, 'd' directory, 'l' symbolic link, 'p' FIFO, 's' socket, '?' other */
+	const char *path;    /* relative to the directory that was shown copy-on-write */
+	const char *root;    /* that directory's path inside */
+	uint64_t size;       /* of a file */
+};
+
+/* Calls `each` for every change, parents before children; a non-zero return ends it and is returned. The main command
+ * must have ended. Returns the number of changes otherwise. */
+typedef int hutch_change_fn(void *data, const struct hutch_change *change);
+int64_t hutch_sandbox_changes(struct hutch_sandbox *sandbox, hutch_change_fn *each, void *data, struct hutch_error *err);
+
+/* Applies the changes of the workspace to the host directory `directory` (made if it does not exist): added and changed
+ * files are written there, deleted ones are removed if they are there. Never follows a link, never sets setuid or setgid
+ * bits. What cannot be taken over (sockets, FIFOs) is named in `err`'s hint and counted as a failure. */
+int64_t hutch_sandbox_save(struct hutch_sandbox *sandbox, const char *directory, struct hutch_error *err);
+
+/* ---- looking before leaping ---- */
+
+/* The plan for this request on this host, one line per step, as `hutch run --dry-run` prints it. *ret is one string,
+ * freed with free(3). Nothing is started. */
+int hutch_plan_text(struct hutch *h, const struct hutch_spec *spec, const struct hutch_command *command, char **ret,
+                    struct hutch_error *err);
+
+enum hutch_verdict {
+	HUTCH_VERDICT_OK = 0,
+	HUTCH_VERDICT_DEGRADED, /* works, with less */
+	HUTCH_VERDICT_MISSING   /* does not work here */
+};
+
+struct hutch_finding {
+	char name[32];
+	enum hutch_verdict verdict;
+	bool required;          /* `hutch run` with its defaults cannot work when this is missing */
+	char detail[256];       /* what was found */
+	char why[256];          /* why it matters */
+	char fix[384];          /* the command or setting that mends it; "" when ok */
+};
+
+/* Tries each primitive for real, in short-lived child processes. Fills up to `capacity` findings and returns how many. */
+int hutch_doctor(struct hutch *h, struct hutch_finding *findings, size_t capacity, struct hutch_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
