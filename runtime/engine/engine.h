@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HUTCH_ENGINE_ENGINE_H
+#define HUTCH_ENGINE_ENGINE_H
+
+/*
+ * The engine: what owns running sandboxes. One libuv loop per struct hutch; everything happens in callbacks of that
+ * loop, in the thread that dispatches it. There is one timer for all deadlines (a timerfd, so that the loop's own
+ * descriptor becomes readable for it, which uv timers don't do), and no thread, signal handler or global state.
+ *
+ * Life of a sandbox:   STARTING --READY--> UP --EOF, nonsense, end()--> GONE
+ *                      STARTING --FAILED--> GONE
+ * Life of a process:   STARTING --STARTED--> RUNNING --EXITED--> ENDED
+ *                      STARTING --NOT_STARTED--> ENDED, and whatever is left is ENDED when the sandbox is GONE
+ *
+ * A process is ended by force in steps: TERM to its group, KILL to everything, and if init does not answer, the end of
+ * init, which the kernel answers by killing all.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include <hutch/hutch.h>
+
+#include "engine/guest.h"
+#include "plan/build.h"
+#include "plan/message.h"
+
+#define NO_DEADLINE INT64_MAX
+
+struct hutch_sandbox;
+
+/* A descriptor in the loop. */
+struct watch {
+	uv_poll_t handle;
+	struct hutch_sandbox *sandbox;
+	void (*ready)(struct watch *watch);
+	int fd;              /* the watch owns it; -1: closed */
+	bool is_open;        /* the uv handle lives */
+	int events;
+};
+
+/* A captured stream. */
+struct capture {
+	struct watch watch;
+	struct hutch_process *process;
+	bool is_captured;
+	char *data;
+	size_t size, capacity;
+	uint64_t total, limit;
+};
+
+enum force {
+	FORCE_NONE,
+	FORCE_TERM,  /* TERM sent, KILL at the deadline */
+	FORCE_KILL,  /* everything is being killed, init itself at the deadline */
+	FORCE_INIT   /* init was killed */
+};
+
+struct hutch_process {
+	struct hutch_sandbox *sandbox;
+	uint32_t id;
+	enum hutch_process_state state;
+	char **argv;
+	struct hutch_command settings; /* its pointers are not used */
+	struct capture out, err;
+	struct watch in;               /* write end of stdin, for HUTCH_IO_PIPE */
+	int pty;
+
+	enum force force;
+	bool has_reason;               /* `reason` was decided by us: it is not what wait told */
+	enum hutch_outcome reason;
+	int64_t deadline_ms;           /* monotonic; of the timeout, or of the next step of force */
+	int64_t lifetime_ms;
+
+	int status;
+	struct hutch_error error;      /* when not started */
+	bool started;
+	int64_t started_ns;
+	double wall_ms, user_ms, system_ms;
+};
+
+struct hutch_sandbox {
+	struct hutch *h;
+	struct hutch_sandbox *next;
+	char id[40];
+	struct watch control;
+	struct guest guest;
+	bool is_ready, is_gone, is_freed;
+	unsigned open_handles;
+	int range_lock;
+	char *upper;                   /* directory on disk with upper layers, removed at the end */
+	char **roots;                  /* by op: the path inside, for copy-on-write directories; NULL else */
+	size_t roots_count;
+	uint32_t workspace_op;         /* index of the workspace's op if it is copy-on-write, else ~0 */
+	char **warnings;
+	size_t warnings_count;
+	uint32_t best_effort;
+	struct hutch_limits limits;
+	uint64_t scratch_bytes;
+	struct hutch_process main;
+};
+
+struct hutch {
+	uv_loop_t loop;
+	struct watch timer;
+	struct hutch_sandbox *sandboxes;
+	int image;                     /* hutch-init, a sealed memfd; made at the first start */
+	unsigned big_pipes;            /* pipes enlarged so far: a user's budget for that is small */
+	uint64_t handled;              /* events handled, ever */
+};
+
+/* loop.c */
+int64_t loop_now_ms(void);
+int loop_watch(struct hutch *h, struct watch *watch, struct hutch_sandbox *sandbox, int fd, int events, void (*ready)(struct watch *));
+void loop_unwatch(struct watch *watch);     /* closes the descriptor, too */
+void loop_flush(struct hutch *h);           /* registers what was started, runs due callbacks */
+void loop_set_deadlines(struct hutch *h);   /* after any change of a deadline */
+
+/* start.c */
+int sandbox_start(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_error *err);
+
+/* sandbox.c */
+void sandbox_gone(struct hutch_sandbox *sandbox, const struct hutch_error *why);
+void sandbox_warn(struct hutch_sandbox *sandbox, const char *text);
+int sandbox_send(struct hutch_sandbox *sandbox, const struct message *message, const int *fds, unsigned count);
+void sandbox_control_ready(struct watch *watch);
+void sandbox_end(struct hutch_sandbox *sandbox); /* kills and reaps; keeps the results */
+
+/* process.c */
+void process_message(struct hutch_process *process, const struct message *message);
+void process_finish(struct hutch_process *process);
+void process_force(struct hutch_process *process, enum force force);
+void process_deadline(struct hutch_process *process, int64_t now_ms);
+int64_t process_next_deadline(const struct hutch_process *process);
+
+/* output.c */
+int capture_open(struct hutch_process *process, struct capture *capture, const struct plan_host *host, uint32_t inside_uid,
+                 uint64_t base, int *ret_write_end, struct hutch_error *err);
+void capture_drain(struct capture *capture);
+
+/* result.c */
+int result_make(const struct hutch_process *process, struct hutch_result **ret, struct hutch_error *err);
+
+/* hints.c */
+void hint_for_stage(struct hutch_error *err, unsigned stage, int sys_errno, const char *detail);
+
+/* changes.c: starts the helper inside; the pipe that it writes to, or -HUTCH_E_*. root: index of an op, or ~0 for all. */
+int changes_request(struct hutch_sandbox *sandbox, bool contents, uint64_t root, struct hutch_error *err);
+
+/* remove.c: deletes the directory `name` in `dir`, which a sandbox has filled; follows nothing. 0 or the first -errno. */
+int remove_tree(int dir, const char *name);
+
+#endif

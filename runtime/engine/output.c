@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Captured streams: a pipe that the command writes to directly, read here into a buffer that grows up to the limit.
+ * Beyond it, the bytes are counted and dropped, so that the command goes on and this process's memory stays bounded.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "engine/engine.h"
+
+#define BIG_PIPE      (1 << 20)
+#define BIG_PIPES_MAX 16u /* of 64 that the kernel gives a user; beyond that, all new pipes of that user are tiny */
+#define FIRST_SIZE    (64u << 10)
+
+/* Makes room for at least one byte more; how much there is then. mmap'd blocks grow without being copied. */
+static size_t make_room(struct capture *capture)
+{
+	if (capture->size < capture->capacity)
+		return capture->capacity - capture->size;
+	uint64_t capacity = capture->capacity ? (uint64_t)capture->capacity * 2 : FIRST_SIZE;
+	if (capacity > capture->limit)
+		capacity = capture->limit;
+	if (capacity <= capture->size)
+		return 0;
+	char *data = realloc(capture->data, (size_t)capacity + 1); /* the terminating 0 */
+	if (!data)
+		return 0;
+	capture->data = data;
+	capture->capacity = (size_t)capacity;
+	return capture->capacity - capture->size;
+}
+
+static void check_limit(struct capture *capture)
+{
+	struct hutch_process *process = capture->process;
+	if (capture->total <= capture->limit || process->settings.on_output_limit != HUTCH_OUTPUT_KILL || process->has_reason)
+		return;
+	process->has_reason = true;
+	process->reason = HUTCH_OUTCOME_OUTPUT_LIMIT;
+	process_force(process, FORCE_KILL);
+}
+
+/* One read. False: the end, or nothing there. */
+static bool read_some(struct capture *capture, bool *ret_end)
+{
+	static _Thread_local char dropped[64 << 10];
+	size_t room = make_room(capture);
+	char *to = room ? capture->data + capture->size : dropped;
+	ssize_t size = read(capture->watch.fd, to, room ? room : sizeof dropped);
+	if (size < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	*ret_end = size <= 0;
+	if (size <= 0)
+		return false;
+	capture->total += (uint64_t)size;
+	if (room)
+		capture->size += (size_t)size;
+	check_limit(capture);
+	return true;
+}
+
+static void on_output(struct watch *watch)
+{
+	struct capture *capture = (void *)((char *)watch - offsetof(struct capture, watch));
+	bool end = false;
+	watch->sandbox->h->handled++;
+	for (unsigned i = 0; i < 16 && read_some(capture, &end); i++) /* others want their turn */
+		;
+	if (end)
+		loop_unwatch(watch);
+}
+
+/* What is in the pipe when the command has ended. A background child may go on writing: that is not waited for, and not
+ * more than a pipe's fill is taken. */
+void capture_drain(struct capture *capture)
+{
+	bool end = false;
+	uint64_t stop = capture->total + 2 * BIG_PIPE;
+	while (capture->watch.is_open && capture->total < stop && read_some(capture, &end))
+		;
+	loop_unwatch(&capture->watch);
+}
+
+int capture_open(struct hutch_process *process, struct capture *capture, const struct plan_host *host, uint32_t inside_uid,
+                 uint64_t base, int *ret_write_end, struct hutch_error *err)
+{
+	struct hutch *h = process->sandbox->h;
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot make a pipe");
+	if (h->big_pipes < BIG_PIPES_MAX && fcntl(ends[0], F_SETPIPE_SZ, BIG_PIPE) > 0)
+		h->big_pipes++;
+	/* so that the command can open its own /dev/stdout */
+	if (host->is_privileged && fchown(ends[1], (uid_t)(base + inside_uid), (gid_t)(base + inside_uid)) < 0)
+		errno = 0;
+	capture->process = process;
+	capture->is_captured = true;
+	capture->limit = process->settings.output_limit;
+	int error = loop_watch(h, &capture->watch, process->sandbox, ends[0], UV_READABLE, on_output);
+	if (error < 0) {
+		close(ends[0]);
+		close(ends[1]);
+		return err_sys(err, HUTCH_E_SYSTEM, -error, "cannot watch a pipe");
+	}
+	*ret_write_end = ends[1];
+	return 0;
+}

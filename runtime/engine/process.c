@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One running command, as its owner sees it.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "engine/channel.h"
+#include "engine/engine.h"
+#include "plan/stage.h"
+
+#define INIT_ANSWERS_MS 100 /* after that, init is killed and everything with it */
+
+/* ---- force ---- */
+
+static void send_simple(struct hutch_process *process, enum message_type type, int a)
+{
+	const struct message message = {.type = type, .id = process->id, .a = a};
+	sandbox_send(process->sandbox, &message, NULL, 0);
+}
+
+void process_force(struct hutch_process *process, enum force force)
+{
+	if (process->state == HUTCH_PROCESS_ENDED || force <= process->force)
+		return;
+	process->force = force;
+	int64_t now = loop_now_ms();
+	switch (force) {
+	case FORCE_TERM:
+		send_simple(process, MESSAGE_SIGNAL, SIGTERM);
+		send_simple(process, MESSAGE_SIGNAL, SIGCONT); /* a stopped process cannot handle it otherwise */
+		process->deadline_ms = now + (int64_t)process->settings.grace_ms;
+		break;
+	case FORCE_KILL:
+		send_simple(process, MESSAGE_KILL_ALL, 0);
+		process->deadline_ms = now + INIT_ANSWERS_MS;
+		break;
+	case FORCE_INIT:
+		process->deadline_ms = NO_DEADLINE;
+		sandbox_gone(process->sandbox, NULL);
+		break;
+	case FORCE_NONE: break;
+	}
+	loop_set_deadlines(process->sandbox->h);
+}
+
+static void decide(struct hutch_process *process, enum hutch_outcome reason)
+{
+	if (process->has_reason)
+		return;
+	process->has_reason = true;
+	process->reason = reason;
+}
+
+void process_deadline(struct hutch_process *process, int64_t now)
+{
+	if (process->state == HUTCH_PROCESS_ENDED)
+		return;
+	if (now >= process->lifetime_ms) {
+		process->lifetime_ms = NO_DEADLINE;
+		decide(process, HUTCH_OUTCOME_KILLED);
+		process_force(process, FORCE_TERM);
+		return;
+	}
+	if (now < process->deadline_ms)
+		return;
+	if (process->force == FORCE_NONE) {
+		decide(process, HUTCH_OUTCOME_TIMEOUT);
+		process_force(process, FORCE_TERM);
+		return;
+	}
+	decide(process, HUTCH_OUTCOME_KILLED);
+	process_force(process, process->force + 1);
+}
+
+int64_t process_next_deadline(const struct hutch_process *process)
+{
+	if (process->state == HUTCH_PROCESS_ENDED)
+		return NO_DEADLINE;
+	return process->deadline_ms < process->lifetime_ms ? process->deadline_ms : process->lifetime_ms;
+}
+
+/* ---- what init tells ---- */
+
+void process_finish(struct hutch_process *process)
+{
+	if (process->state == HUTCH_PROCESS_ENDED)
+		return;
+	process->state = HUTCH_PROCESS_ENDED;
+	process->deadline_ms = process->lifetime_ms = NO_DEADLINE;
+	if (process->out.is_captured)
+		capture_drain(&process->out);
+	if (process->err.is_captured)
+		capture_drain(&process->err);
+	loop_unwatch(&process->in);
+	loop_set_deadlines(process->sandbox->h);
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int error_code(const struct message *message)
+{
+	if (message->stage == STAGE_CWD)
+		return HUTCH_E_CWD;
+	if (message->stage != STAGE_EXEC)
+		return HUTCH_E_COMMAND;
+	return message->a == ENOENT || message->a == ENOTDIR || message->a == ELIBBAD ? HUTCH_E_NOT_FOUND : HUTCH_E_NOT_EXECUTABLE;
+}
+
+static void set_error(struct hutch_process *process, const struct message *message)
+{
+	const char *name = process->argv[0];
+	struct hutch_error *err = &process->error;
+	int code = error_code(message);
+	if (code == HUTCH_E_CWD)
+		err_sys(err, code, message->a, "cannot enter the working directory");
+	else if (message->a == ELIBBAD && code == HUTCH_E_NOT_FOUND)
+		err_set(err, code, "cannot execute \"%s\": its interpreter (the \"#!\" line's program, or the dynamic loader) does not exist in the sandbox", name);
+	else if (code == HUTCH_E_COMMAND)
+		err_sys(err, code, message->a, "cannot start \"%s\" (stage %s)", name, stage_name(message->stage));
+	else
+		err_sys(err, code, message->a, "cannot execute \"%s\"", name);
+	err->sys_errno = message->a == ELIBBAD ? ENOENT : message->a;
+	err_stage(err, 0, stage_name(message->stage));
+	hint_for_stage(err, message->stage, message->a, name);
+}
+
+static void exited(struct hutch_process *process, const struct message *message)
+{
+	process->status = message->a;
+	process->wall_ms = (double)message->value / 1000;
+	process->user_ms = (double)message->user_us / 1000;
+	process->system_ms = (double)message->system_us / 1000;
+	process_finish(process);
+}
+
+void process_message(struct hutch_process *process, const struct message *message)
+{
+	if (process->state == HUTCH_PROCESS_ENDED)
+		return;
+	switch ((enum message_type)message->type) {
+	case MESSAGE_STARTED:
+		process->state = HUTCH_PROCESS_RUNNING;
+		process->started = true;
+		process->started_ns = now_ns();
+		break;
+	case MESSAGE_NOT_STARTED:
+		set_error(process, message);
+		process_finish(process);
+		break;
+	case MESSAGE_EXITED:
+		process->started = true;
+		exited(process, message);
+		break;
+	case MESSAGE_STOPPED:
+		process->state = HUTCH_PROCESS_STOPPED;
+		break;
+	case MESSAGE_GO:
+	case MESSAGE_SETUP:
+	case MESSAGE_EXEC:
+	case MESSAGE_SIGNAL:
+	case MESSAGE_KILL_ALL:
+	case MESSAGE_SUSPEND:
+	case MESSAGE_CHANGES:
+	case MESSAGE_READY:
+	case MESSAGE_FAILED:
+	case MESSAGE_TERMINAL:
+	case MESSAGE_TYPES: break;
+	}
+}
+
+/* ---- public ---- */
+
+static int check_running(const struct hutch_process *process, struct hutch_error *err)
+{
+	return process->state == HUTCH_PROCESS_ENDED ? err_set(err, HUTCH_E_STATE, "the command has ended") : 0;
+}
+
+enum hutch_process_state hutch_process_state(const struct hutch_process *process)
+{
+	return process->state;
+}
+
+int hutch_process_signal(struct hutch_process *process, int signo, struct hutch_error *err)
+{
+	if (signo < 1 || signo > 64)
+		return err_set(err, HUTCH_E_INVALID, "%d is not a signal", signo);
+	int ret = check_running(process, err);
+	if (ret == 0)
+		send_simple(process, MESSAGE_SIGNAL, signo);
+	return ret;
+}
+
+int hutch_process_kill(struct hutch_process *process, struct hutch_error *err)
+{
+	int ret = check_running(process, err);
+	if (ret < 0)
+		return ret;
+	decide(process, HUTCH_OUTCOME_KILLED);
+	process_force(process, FORCE_KILL);
+	return 0;
+}
+
+int hutch_process_terminate(struct hutch_process *process, struct hutch_error *err)
+{
+	int ret = check_running(process, err);
+	if (ret == 0)
+		process_force(process, FORCE_TERM);
+	return ret;
+}
+
+int hutch_process_pty(const struct hutch_process *process)
+{
+	return process->pty;
+}
+
+int hutch_process_resize(struct hutch_process *process, uint16_t rows, uint16_t columns, struct hutch_error *err)
+{
+	const struct winsize size = {.ws_row = rows, .ws_col = columns};
+	if (process->pty < 0)
+		return err_set(err, HUTCH_E_STATE, "the command has no terminal");
+	if (ioctl(process->pty, TIOCSWINSZ, &size) < 0)
+		return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot set the terminal's size");
+	return 0;
+}
+
+/* write(2) without SIGPIPE: blocked, and taken back if it was raised by this write. */
+static ssize_t write_quietly(int fd, const void *data, size_t size)
+{
+	sigset_t pipe_set, before, pending;
+	sigemptyset(&pipe_set);
+	sigaddset(&pipe_set, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe_set, &before);
+	sigpending(&pending);
+	bool was_pending = sigismember(&pending, SIGPIPE);
+	ssize_t written = write(fd, data, size);
+	int error = errno;
+	if (written < 0 && error == EPIPE && !was_pending) {
+		const struct timespec now = {0};
+		sigtimedwait(&pipe_set, NULL, &now);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = error;
+	return written;
+}
+
+static void on_writable(struct watch *watch)
+{
+	watch->sandbox->h->handled++;
+	uv_poll_stop(&watch->handle); /* until the next write finds the pipe full */
+}
+
+static void raw_writable(uv_poll_t *handle, int status, int events)
+{
+	(void)status;
+	(void)events;
+	on_writable(handle->data);
+}
+
+int64_t hutch_process_write_stdin(struct hutch_process *process, const void *data, size_t size, struct hutch_error *err)
+{
+	if (process->settings.in.io != HUTCH_IO_PIPE)
+		return err_set(err, HUTCH_E_STATE, "the command's stdin is not a pipe of the library's");
+	if (!process->in.is_open)
+		return (int64_t)size; /* it no longer reads */
+	ssize_t written = write_quietly(process->in.fd, data, size);
+	if (written >= 0)
+		return written;
+	if (errno == EPIPE) {
+		loop_unwatch(&process->in);
+		return (int64_t)size;
+	}
+	if (errno != EAGAIN && errno != EINTR)
+		return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot write to the command's stdin");
+	uv_poll_start(&process->in.handle, UV_WRITABLE, raw_writable);
+	loop_flush(process->sandbox->h);
+	return 0;
+}
+
+int hutch_process_close_stdin(struct hutch_process *process, struct hutch_error *err)
+{
+	if (process->settings.in.io != HUTCH_IO_PIPE)
+		return err_set(err, HUTCH_E_STATE, "the command's stdin is not a pipe of the library's");
+	loop_unwatch(&process->in);
+	return 0;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A sandbox from its owner's side: what init says, and how it ends.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "engine/channel.h"
+#include "engine/engine.h"
+#include "plan/stage.h"
+#include "spec/check.h"
+
+void sandbox_warn(struct hutch_sandbox *sandbox, const char *text)
+{
+	char **warnings = realloc(sandbox->warnings, (sandbox->warnings_count + 2) * sizeof *warnings);
+	if (!warnings)
+		return;
+	sandbox->warnings = warnings;
+	warnings[sandbox->warnings_count] = strdup(text);
+	if (!warnings[sandbox->warnings_count])
+		return;
+	warnings[++sandbox->warnings_count] = NULL;
+}
+
+int sandbox_send(struct hutch_sandbox *sandbox, const struct message *message, const int *fds, unsigned count)
+{
+	if (sandbox->is_gone || !sandbox->control.is_open)
+		return -EPIPE;
+	return channel_send(sandbox->control.fd, message, fds, count);
+}
+
+/* ---- the end ---- */
+
+static void fail_process(struct hutch_process *process, const struct hutch_error *why)
+{
+	if (process->state == HUTCH_PROCESS_ENDED)
+		return;
+	process->status = SIGKILL; /* the kernel kills all of a PID namespace without its init */
+	if (!process->started) {
+		if (why)
+			process->error = *why;
+		else
+			err_set(&process->error, HUTCH_E_GONE, "the sandbox ended before the command had started");
+	} else if (!process->has_reason) {
+		process->has_reason = true;
+		process->reason = HUTCH_OUTCOME_KILLED;
+		sandbox_warn(process->sandbox, "the sandbox's init ended unexpectedly; everything in it was killed");
+	}
+	process_finish(process);
+}
+
+/* Everything in the sandbox is dead when this returns. */
+void sandbox_gone(struct hutch_sandbox *sandbox, const struct hutch_error *why)
+{
+	if (sandbox->is_gone)
+		return;
+	sandbox->is_gone = true;
+	guest_end(&sandbox->guest);
+	loop_unwatch(&sandbox->control);
+	fail_process(&sandbox->main, why);
+}
+
+/* ---- what init says ---- */
+
+static void ready(struct hutch_sandbox *sandbox, const struct message *message)
+{
+	sandbox->is_ready = true;
+	guest_release_stack(&sandbox->guest);
+	for (unsigned i = 0; i < HUTCH_LAYERS; i++) {
+		char text[160];
+		if (!(message->value & (1u << i)))
+			continue;
+		const char *layer = spec_layer_name(1u << i);
+		bool allowed = sandbox->best_effort & (1u << i);
+		snprintf(text, sizeof text, "layer %s is not in force: %s", layer,
+		         allowed ? "it could not be had, and --best-effort allows that" : i == 1 ? "the quota of keys is used up (the filter refuses the calls all the same)" : "this kernel does not have it");
+		sandbox_warn(sandbox, text);
+	}
+}
+
+/* Untrusted text for people: no control bytes. */
+static void clean_text(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || (unsigned char)*text == 0x7f)
+			*text = '?';
+}
+
+static void failed(struct hutch_sandbox *sandbox, struct message *message)
+{
+	struct hutch_error why;
+	clean_text(message->detail);
+	int error = message->a > 0 && message->a < 4096 ? message->a : EPROTO;
+	err_sys(&why, HUTCH_E_SETUP, error, "the sandbox could not be built: stage %s%s%s", stage_name(message->stage), *message->detail ? ", " : "", message->detail);
+	err_stage(&why, 0, stage_name(message->stage));
+	hint_for_stage(&why, message->stage, error, message->detail);
+	sandbox_gone(sandbox, &why);
+}
+
+static void take_terminal(struct hutch_sandbox *sandbox, int fd)
+{
+	if (sandbox->main.pty >= 0 || fd < 0) {
+		cleanup_close(&fd);
+		return;
+	}
+	sandbox->main.pty = fd;
+}
+
+static void handle(struct hutch_sandbox *sandbox, struct message *message, int fd)
+{
+	if (message->type == MESSAGE_READY)
+		ready(sandbox, message);
+	else if (message->type == MESSAGE_FAILED)
+		failed(sandbox, message);
+	else if (message->type == MESSAGE_TERMINAL)
+		take_terminal(sandbox, fd);
+	else if (message->id == sandbox->main.id)
+		process_message(&sandbox->main, message);
+}
+
+void sandbox_control_ready(struct watch *watch)
+{
+	struct hutch_sandbox *sandbox = watch->sandbox;
+	struct message message;
+	int fd = -1, ret = 1;
+	while (!sandbox->is_gone && (ret = channel_receive(watch->fd, &message, &fd)) > 0) {
+		sandbox->h->handled++;
+		handle(sandbox, &message, fd);
+	}
+	if (sandbox->is_gone || ret == -EAGAIN)
+		return;
+	struct hutch_error why;
+	sandbox->h->handled++;
+	if (ret == 0)
+		err_set(&why, HUTCH_E_GONE, "the sandbox's init ended unexpectedly");
+	else
+		err_set(&why, HUTCH_E_GONE, "the sandbox's init sent what is no message");
+	sandbox_gone(sandbox, &why);
+}
+
+/* ---- public ---- */
+
+static void make_id(char id[40])
+{
+	unsigned char random[6];
+	if (getrandom(random, sizeof random, 0) != sizeof random)
+		memset(random, 0, sizeof random);
+	snprintf(id, 40, "%02x%02x%02x%02x%02x%02x", random[0], random[1], random[2], random[3], random[4], random[5]);
+}
+
+static void link_in(struct hutch *h, struct hutch_sandbox *sandbox)
+{
+	sandbox->next = h->sandboxes;
+	h->sandboxes = sandbox;
+}
+
+static void link_out(struct hutch *h, struct hutch_sandbox *sandbox)
+{
+	struct hutch_sandbox **at = &h->sandboxes;
+	while (*at && *at != sandbox)
+		at = &(*at)->next;
+	if (*at)
+		*at = sandbox->next;
+}
+
+int hutch_sandbox_run(struct hutch *h, const struct hutch_spec *spec, const struct hutch_command *command,
+                      struct hutch_sandbox **ret, struct hutch_error *err)
+{
+	struct hutch_sandbox *sandbox = calloc(1, sizeof *sandbox);
+	if (!sandbox)
+		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
+	sandbox->h = h;
+	sandbox->range_lock = -1;
+	sandbox->workspace_op = ~0u;
+	sandbox->guest = (struct guest){.pid = -1, .pidfd = -1};
+	sandbox->main = (struct hutch_process){.sandbox = sandbox, .id = 1, .pty = -1, .deadline_ms = NO_DEADLINE, .lifetime_ms = NO_DEADLINE,
+	                                       .wall_ms = -1, .user_ms = -1, .system_ms = -1};
+	make_id(sandbox->id);
+	link_in(h, sandbox);
+	sandbox->open_handles = 1; /* our own, released by free */
+	int error = sandbox_start(sandbox, spec, command, err);
+	if (error < 0) {
+		hutch_sandbox_free(sandbox);
+		return error;
+	}
+	loop_set_deadlines(h);
+	loop_flush(h);
+	*ret = sandbox;
+	return 0;
+}
+
+static bool is_complete(const struct hutch_sandbox *sandbox)
+{
+	return sandbox->main.state == HUTCH_PROCESS_ENDED;
+}
+
+static int execution_error(const struct hutch_result *result, struct hutch_error *err)
+{
+	return err_set(err, HUTCH_E_EXECUTION, "\"%s\" failed: %s, code %d", result->command[0], hutch_outcome_name((int)result->outcome), result->returncode);
+}
+
+int hutch_sandbox_wait_until_complete(struct hutch_sandbox *sandbox, int64_t timeout_ms, struct hutch_result **ret,
+                                      struct hutch_error *err)
+{
+	int64_t end = timeout_ms < 0 ? NO_DEADLINE : loop_now_ms() + timeout_ms;
+	while (!is_complete(sandbox)) {
+		int64_t left = end == NO_DEADLINE ? INT32_MAX : end - loop_now_ms();
+		int error = hutch_dispatch(sandbox->h, left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left, err);
+		if (error < 0)
+			return error;
+		if (!is_complete(sandbox) && left <= 0)
+			return err_set(err, HUTCH_E_TIMEOUT, "the command has not ended within %lld ms", (long long)timeout_ms);
+	}
+	struct hutch_result *result;
+	int error = result_make(&sandbox->main, &result, err);
+	if (error < 0)
+		return error;
+	*ret = result;
+	return sandbox->main.settings.check && (result->outcome != HUTCH_OUTCOME_EXITED || result->exit_code != 0) ? execution_error(result, err) : 0;
+}
+
+static void free_strings(char **strings, size_t count)
+{
+	for (size_t i = 0; strings && i < count; i++)
+		free(strings[i]);
+	free(strings);
+}
+
+static void process_done(struct hutch_process *process)
+{
+	loop_unwatch(&process->out.watch);
+	loop_unwatch(&process->err.watch);
+	loop_unwatch(&process->in);
+	cleanup_close(&process->pty);
+	free(process->out.data);
+	free(process->err.data);
+	for (char **arg = process->argv; arg && *arg; arg++)
+		free(*arg);
+	free(process->argv);
+}
+
+void hutch_sandbox_free(struct hutch_sandbox *sandbox)
+{
+	if (!sandbox)
+		return;
+	struct hutch *h = sandbox->h;
+	sandbox_gone(sandbox, NULL);
+	link_out(h, sandbox);
+	process_done(&sandbox->main);
+	free_strings(sandbox->warnings, sandbox->warnings_count);
+	free_strings(sandbox->roots, sandbox->roots_count);
+	if (sandbox->upper)
+		remove_tree(AT_FDCWD, sandbox->upper);
+	free(sandbox->upper);
+	cleanup_close(&sandbox->range_lock);
+	sandbox->is_freed = true;
+	if (--sandbox->open_handles == 0)
+		free(sandbox);
+	else
+		loop_flush(h); /* runs the close callbacks, the last of which frees it */
+}
+
+const char *hutch_sandbox_id(const struct hutch_sandbox *sandbox)
+{
+	return sandbox->id;
+}
+
+struct hutch_process *hutch_sandbox_main(struct hutch_sandbox *sandbox)
+{
+	return &sandbox->main;
+}
+
+int hutch_sandbox_suspend(struct hutch_sandbox *sandbox, bool stop, struct hutch_error *err)
+{
+	const struct message message = {.type = MESSAGE_SUSPEND, .a = stop};
+	int ret = sandbox_send(sandbox, &message, NULL, 0);
+	if (ret < 0)
+		return err_sys(err, HUTCH_E_GONE, -ret, "the sandbox has ended");
+	if (!stop && sandbox->main.state == HUTCH_PROCESS_STOPPED)
+		sandbox->main.state = HUTCH_PROCESS_RUNNING;
+	return 0;
+}

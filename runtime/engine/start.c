@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One start: check the request, plan it, make what the plan needs (filter, mounts, pipes), clone. The requests to init
+ * are queued in its socket before it exists, so that setup and command follow each other without a round trip.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "engine/channel.h"
+#include "engine/engine.h"
+#include "engine/idmap.h"
+#include "engine/image.h"
+#include "engine/state.h"
+#include "engine/trees.h"
+#include "plan/filter.h"
+#include "spec/check.h"
+
+/* Everything a start needs and nothing after it does. */
+struct start {
+	struct hutch_sandbox *sandbox;
+	struct hutch_spec spec;
+	struct hutch_command command;
+	struct plan_host host;
+	struct draft draft;
+	struct command_draft program;
+	struct filter filter;
+	char *workspace;
+	uint64_t range, gid_range;
+	int setup_fds[MESSAGE_FDS];
+	unsigned setup_count, owned_from, owned_to; /* setup_fds[owned_from..owned_to) are closed here */
+	int command_fds[4];
+	unsigned command_count;
+	bool command_owned[4];
+	int channels[2];
+};
+
+static void start_done(struct start *start)
+{
+	draft_done(&start->draft);
+	command_draft_done(&start->program);
+	filter_done(&start->filter);
+	free(start->workspace);
+	for (unsigned i = start->owned_from; i < start->owned_to; i++)
+		cleanup_close(&start->setup_fds[i]);
+	for (unsigned i = 0; i < start->command_count; i++)
+		if (start->command_owned[i])
+			cleanup_close(&start->command_fds[i]);
+	cleanup_close(&start->channels[0]);
+	cleanup_close(&start->channels[1]);
+}
+
+/* ---- who ---- */
+
+static bool needs_range(const struct hutch_spec *spec)
+{
+	return (spec->has_uid && spec->uid != SPEC_UID_DEFAULT && spec->uid != 0) || (spec->cap_add & SPEC_CAPS_IDS);
+}
+
+static int find_ids(struct start *start, struct hutch_error *err)
+{
+	start->host = (struct plan_host){.uid = geteuid(), .gid = getegid(), .is_privileged = idmap_is_real_root()};
+	start->host.has_range = start->host.is_privileged || needs_range(&start->spec);
+	if (start->host.is_privileged)
+		return idmap_take_range(&start->range, &start->sandbox->range_lock, err);
+	return start->host.has_range ? idmap_subids(start->host.uid, &start->range, &start->gid_range, err) : 0;
+}
+
+static void warn_groups(const struct start *start)
+{
+	gid_t groups[64];
+	int count = getgroups(64, groups);
+	if (start->host.is_privileged || count < 0)
+		return;
+	char text[512];
+	size_t used = (size_t)snprintf(text, sizeof text, "the caller's supplementary groups stay in force inside, since an ordinary user cannot drop them:");
+	bool any = false;
+	for (int i = 0; i < count && used < sizeof text; i++) {
+		if (groups[i] == start->host.gid)
+			continue;
+		any = true;
+		used += (size_t)snprintf(text + used, sizeof text - used, " %u", groups[i]);
+	}
+	if (any)
+		sandbox_warn(start->sandbox, text);
+}
+
+/* ---- what ---- */
+
+/* User extended attributes on tmpfs came with Linux 6.6; an overlay's upper layer needs them. */
+static bool tmpfs_has_user_xattrs(void)
+{
+	CLEANUP_CLOSE int fd = memfd_create("hutch-probe", MFD_CLOEXEC);
+	return fd >= 0 && fsetxattr(fd, "user.hutch", "", 0, 0) == 0;
+}
+
+static bool wants_copy_on_write(const struct hutch_spec *spec)
+{
+	bool wants = (spec->workspace && spec->workspace_access == HUTCH_ACCESS_COW) ||
+	             (spec->root == HUTCH_ROOT_DIRECTORY && spec->rootfs_access != HUTCH_ACCESS_RW);
+	for (size_t i = 0; i < spec->mounts_count; i++)
+		wants |= spec->mounts[i].kind == HUTCH_MOUNT_HOST && spec->mounts[i].access == HUTCH_ACCESS_COW;
+	return wants;
+}
+
+static int choose_upper(struct start *start, struct hutch_error *err)
+{
+	if (!wants_copy_on_write(&start->spec) || (!start->spec.state_dir && tmpfs_has_user_xattrs()))
+		return 0;
+	int ret = state_make_upper(start->spec.state_dir, start->sandbox->id, &start->sandbox->upper, err);
+	start->host.upper = start->sandbox->upper;
+	return ret;
+}
+
+static bool has_writable_host_directory(const struct hutch_spec *spec)
+{
+	bool writable = (spec->workspace && spec->workspace_access == HUTCH_ACCESS_RW) || (spec->rootfs && spec->rootfs_access == HUTCH_ACCESS_RW);
+	for (size_t i = 0; i < spec->mounts_count; i++)
+		writable |= spec->mounts[i].kind == HUTCH_MOUNT_HOST && spec->mounts[i].access == HUTCH_ACCESS_RW;
+	return writable;
+}
+
+static int choose_filter(struct start *start, struct hutch_error *err)
+{
+	/* an upper layer on disk is a host directory, too */
+	bool nosuid = has_writable_host_directory(&start->spec) || start->host.upper;
+	int ret;
+	if (start->spec.seccomp == HUTCH_SECCOMP_FILE) {
+		CLEANUP_FREE char *cache = state_cache_directory();
+		ret = filter_compile_policy(start->spec.seccomp_file, cache, nosuid, &start->filter, err);
+	} else {
+		ret = filter_select(start->spec.seccomp, nosuid, &start->filter);
+	}
+	for (unsigned i = 0; ret == 0 && i < start->filter.count; i++)
+		start->draft.fixed.filter_lengths[i] = start->filter.programs[i].length;
+	return ret;
+}
+
+static int make_plan(struct start *start, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_error *err)
+{
+	draft_init(&start->draft);
+	int ret = spec_check(spec, &start->spec, err);
+	if (ret == 0)
+		ret = command_check(command, &start->command, err);
+	if (ret == 0)
+		ret = find_ids(start, err);
+	if (ret == 0 && start->spec.workspace)
+		ret = plan_workspace_path(&start->spec, &start->workspace, err);
+	if (ret == 0)
+		ret = choose_upper(start, err);
+	if (ret == 0)
+		ret = plan_sandbox_build(&start->host, &start->spec, &start->draft, err);
+	if (ret == 0)
+		ret = plan_command_build(&start->spec, &start->command, start->workspace, &start->program, err);
+	if (ret == 0)
+		ret = choose_filter(start, err);
+	return ret < 0 ? err_stage(err, ret, "plan") : 0;
+}
+
+/* ---- descriptors ---- */
+
+static bool is_file(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Appends the streams that Landlock shall know. */
+static void add_streams(struct start *start)
+{
+	const struct hutch_stream *streams[] = {&start->command.in, &start->command.out, &start->command.err};
+	start->draft.fixed.streams_from = start->setup_count;
+	for (unsigned i = 0; i < 3; i++)
+		if (streams[i]->io == HUTCH_IO_FD && is_file(streams[i]->fd) && start->setup_count < MESSAGE_FDS)
+			start->setup_fds[start->setup_count++] = streams[i]->fd;
+}
+
+static int make_setup(struct start *start, struct hutch_error *err)
+{
+	if (start->draft.trees_count + 5 > MESSAGE_FDS)
+		return err_set(err, HUTCH_E_INVALID, "mounts: as root at most %u of the host", MESSAGE_FDS - 5);
+	int owner = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (owner < 0)
+		return err_sys(err, HUTCH_E_UNSUPPORTED, errno, "pidfd_open");
+	start->setup_fds[1] = owner;
+	start->owned_from = 1;
+	start->owned_to = 2;
+	int ret = trees_open(&start->draft, start->range, start->spec.uid, start->setup_fds + 2, err);
+	if (ret < 0)
+		return ret;
+	start->setup_count = 2 + (unsigned)start->draft.trees_count;
+	start->owned_to = start->setup_count;
+	add_streams(start);
+	const struct sock_filter *const filters[2] = {start->filter.programs[0].instructions, start->filter.programs[1].instructions};
+	CLEANUP_FREE void *bytes = NULL;
+	size_t size;
+	ret = draft_encode(&start->draft, filters, &bytes, &size, err);
+	if (ret < 0)
+		return ret;
+	int plan = image_memfd("hutch-plan", bytes, size, 0, err);
+	if (plan < 0)
+		return plan;
+	start->setup_fds[0] = plan;
+	start->owned_from = 0;
+	return 0;
+}
+
+/* Scripts open /dev/stdout; a pipe of root's would refuse the sandbox's user. Only anonymous pipes: a FIFO has a name
+ * and an owner that others see. */
+static void lend_pipe(const struct start *start, int fd)
+{
+	struct stat st;
+	char link[64], path[64];
+	if (!start->host.is_privileged || fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode) || st.st_uid != 0)
+		return;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	ssize_t length = readlink(path, link, sizeof link - 1);
+	if (length < 5 || strncmp(link, "pipe:", 5) != 0)
+		return;
+	uid_t id = (uid_t)(start->range + start->spec.uid);
+	if (fchown(fd, id, id) < 0)
+		return;
+}
+
+static int open_stream(struct start *start, unsigned index, const struct hutch_stream *stream, struct hutch_error *err)
+{
+	struct hutch_process *process = &start->sandbox->main;
+	int fd = -1, ends[2];
+	bool owned = true;
+	switch (stream->io) {
+	case HUTCH_IO_NULL:
+	case HUTCH_IO_PTY: return 0;
+	case HUTCH_IO_DEFAULT:
+		if (index == 0)
+			return 0;
+		__attribute__((fallthrough));
+	case HUTCH_IO_CAPTURE: {
+		int ret = capture_open(process, index == 1 ? &process->out : &process->err, &start->host, start->spec.uid, start->range, &fd, err);
+		if (ret < 0)
+			return ret;
+		break;
+	}
+	case HUTCH_IO_FD:
+		if (fcntl(stream->fd, F_GETFD) < 0)
+			return err_sys(err, HUTCH_E_INVALID, errno, "command.%s.fd %d", index == 0 ? "in" : index == 1 ? "out" : "err", stream->fd);
+		lend_pipe(start, stream->fd);
+		fd = stream->fd;
+		owned = false;
+		break;
+	case HUTCH_IO_PIPE:
+		if (pipe2(ends, O_CLOEXEC) < 0)
+			return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot make a pipe");
+		lend_pipe(start, ends[0]);
+		fd = ends[0];
+		if (loop_watch(start->sandbox->h, &process->in, start->sandbox, ends[1], 0, NULL) < 0)
+			return err_set(err, HUTCH_E_SYSTEM, "cannot watch a pipe");
+		break;
+	}
+	start->command_owned[start->command_count] = owned;
+	start->command_fds[start->command_count++] = fd;
+	return 0;
+}
+
+static int make_command(struct start *start, struct hutch_error *err)
+{
+	struct plan_command *fixed = &start->program.fixed;
+	fixed->flags |= PLAN_MAIN | (start->command.on_exit == HUTCH_ON_EXIT_LEAVE ? PLAN_WAIT_REST : PLAN_KILL_REST);
+	CLEANUP_FREE void *bytes = NULL;
+	size_t size;
+	int ret = command_draft_encode(&start->program, &bytes, &size, err);
+	if (ret < 0)
+		return err_stage(err, ret, "exec");
+	int plan = image_memfd("hutch-command", bytes, size, 0, err);
+	if (plan < 0)
+		return plan;
+	start->command_fds[0] = plan;
+	start->command_owned[0] = true;
+	start->command_count = 1;
+	ret = open_stream(start, 0, &start->command.in, err);
+	if (ret == 0)
+		ret = open_stream(start, 1, &start->command.out, err);
+	if (ret == 0)
+		ret = open_stream(start, 2, &start->command.err, err);
+	return ret;
+}
+
+/* ---- go ---- */
+
+static int queue_requests(struct start *start, struct hutch_error *err)
+{
+	const struct message setup = {.type = MESSAGE_SETUP}, exec = {.type = MESSAGE_EXEC, .id = start->sandbox->main.id};
+	int ret = channel_send(start->channels[0], &setup, start->setup_fds, start->setup_count);
+	if (ret == 0)
+		ret = channel_send(start->channels[0], &exec, start->command_fds, start->command_count);
+	return ret < 0 ? err_sys(err, HUTCH_E_SYSTEM, -ret, "cannot talk to init") : 0;
+}
+
+static int launch(struct start *start, struct hutch_error *err)
+{
+	struct hutch_sandbox *sandbox = start->sandbox;
+	struct hutch *h = sandbox->h;
+	if (h->image < 0)
+		h->image = image_memfd("hutch-init", init_image, init_image_size, 1, err);
+	if (h->image < 0)
+		return h->image;
+	const struct guest_request request = {
+		.image = h->image,
+		.channel = start->channels[1],
+		.own_network = start->spec.net == HUTCH_NET_NONE,
+		.inside = start->spec.uid,
+		.uid = start->host.uid,
+		.gid = start->host.gid,
+		.range_base = start->range,
+		.gid_range_base = start->gid_range,
+		.use_helpers = start->host.has_range && !start->host.is_privileged,
+	};
+	const struct message go = {.type = MESSAGE_GO};
+	int ret = request.range_base ? 0 : queue_requests(start, err);
+	if (ret == 0)
+		ret = guest_start(&request, &sandbox->guest, err);
+	if (ret == 0 && request.range_base) {
+		channel_send(start->channels[0], &go, NULL, 0);
+		ret = queue_requests(start, err);
+	}
+	if (ret < 0)
+		return ret;
+	int error = loop_watch(h, &sandbox->control, sandbox, TAKE_FD(start->channels[0]), UV_READABLE, sandbox_control_ready);
+	return error < 0 ? err_sys(err, HUTCH_E_SYSTEM, -error, "cannot watch a socket") : 0;
+}
+
+/* ---- what the sandbox keeps of the request ---- */
+
+static char **copy_strings(const char *const *strings)
+{
+	size_t count = 0;
+	while (strings[count])
+		count++;
+	char **copy = calloc(count + 1, sizeof *copy);
+	for (size_t i = 0; copy && i < count; i++)
+		copy[i] = strdup(strings[i]);
+	return copy;
+}
+
+static int keep_roots(struct start *start)
+{
+	struct hutch_sandbox *sandbox = start->sandbox;
+	const struct draft *draft = &start->draft;
+	sandbox->roots = calloc(draft->ops_count + 1, sizeof *sandbox->roots);
+	if (!sandbox->roots)
+		return -1;
+	sandbox->roots_count = draft->ops_count;
+	for (size_t i = 0; i < draft->ops_count; i++) {
+		const struct plan_op *op = &draft->ops[i];
+		if (op->kind != PLAN_OP_OVERLAY || !(op->flags & PLAN_OP_WRITABLE))
+			continue;
+		sandbox->roots[i] = strdup(draft->pool.bytes + op->target);
+		if (op->flags & PLAN_OP_WORKSPACE)
+			sandbox->workspace_op = (uint32_t)i;
+	}
+	return 0;
+}
+
+static int keep(struct start *start, struct hutch_error *err)
+{
+	struct hutch_sandbox *sandbox = start->sandbox;
+	struct hutch_process *process = &sandbox->main;
+	int64_t now = loop_now_ms();
+	process->settings = start->command;
+	process->argv = copy_strings(start->command.argv);
+	if (!process->argv || keep_roots(start) < 0)
+		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
+	process->deadline_ms = start->command.timeout_ms ? now + (int64_t)start->command.timeout_ms : NO_DEADLINE;
+	process->lifetime_ms = start->spec.lifetime_ms ? now + (int64_t)start->spec.lifetime_ms : NO_DEADLINE;
+	sandbox->best_effort = start->spec.best_effort;
+	sandbox->limits = start->spec.limits;
+	sandbox->limits.ulimits = NULL;
+	sandbox->scratch_bytes = start->draft.fixed.scratch_bytes;
+	for (size_t i = 0; i < start->draft.warnings_count; i++)
+		sandbox_warn(sandbox, start->draft.warnings[i]);
+	warn_groups(start);
+	return 0;
+}
+
+int sandbox_start(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_error *err)
+{
+	struct start start = {.sandbox = sandbox, .channels = {-1, -1}};
+	int ret = make_plan(&start, spec, command, err);
+	if (ret == 0)
+		ret = keep(&start, err);
+	if (ret == 0)
+		ret = make_setup(&start, err);
+	if (ret == 0)
+		ret = make_command(&start, err);
+	if (ret == 0)
+		ret = channel_pair(start.channels, err);
+	if (ret == 0)
+		ret = launch(&start, err);
+	start_done(&start);
+	return ret;
+}
+
+int hutch_plan_text(struct hutch *h, const struct hutch_spec *spec, const struct hutch_command *command, char **ret, struct hutch_error *err)
+{
+	struct hutch_sandbox dummy = {.h = h, .range_lock = -1, .id = "dry-run"};
+	struct start start = {.sandbox = &dummy, .channels = {-1, -1}};
+	int error = make_plan(&start, spec, command, err);
+	if (error == 0)
+		error = plan_describe(&start.draft, &start.program, ret, err);
+	start_done(&start);
+	if (dummy.upper)
+		remove_tree(AT_FDCWD, dummy.upper);
+	free(dummy.upper);
+	cleanup_close(&dummy.range_lock);
+	return error;
+}

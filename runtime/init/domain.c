@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sandbox's Landlock domain: one, put on init and inherited by every command. As a domain per command, signals and
+ * /proc between the commands of one sandbox would fail.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include <hutch/spec.h>
+
+#include "base/sys.h"
+#include "init/init.h"
+#include "kernel/landlock.h"
+#include "kernel/walk.h"
+
+static int allow_fd(const struct landlock *landlock, int fd, bool writable)
+{
+	struct walk_identity identity;
+	int ret = walk_identify(fd, &identity);
+	return ret < 0 ? ret : landlock_allow(landlock, fd, !S_ISDIR(identity.mode), writable);
+}
+
+static int allow_path(const struct landlock *landlock, const char *path, bool writable)
+{
+	int fd = (int)sys_call4(SYS_openat, AT_FDCWD, path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	int ret = allow_fd(landlock, fd, writable);
+	sys_call1(SYS_close, fd);
+	return ret;
+}
+
+/* Streams that were passed in may be opened again as /dev/stdout: scripts do that. */
+static int allow_streams(const struct init *init, const struct landlock *landlock)
+{
+	for (unsigned i = init->plan.sandbox->streams_from; i < init->fds_count; i++) {
+		struct walk_identity identity;
+		int ret = walk_identify(init->fds[i], &identity);
+		if (ret == 0 && S_ISREG(identity.mode))
+			ret = landlock_allow(landlock, init->fds[i], true, true);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+static int fill(struct init *init, const struct landlock *landlock)
+{
+	/* /proc: a process may write to its own entries; everything dangerous there is masked, read-only or not its own */
+	static const char *const devices[] = {"/proc", "/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/pts"};
+	int ret = allow_path(landlock, "/", false);
+	for (unsigned i = 0; ret == 0 && i < sizeof devices / sizeof *devices; i++)
+		ret = allow_path(landlock, init->detail = devices[i], true);
+	for (uint32_t i = 0; ret == 0 && i < init->plan.sandbox->ops_count; i++) {
+		const struct plan_op *op = &init->plan.ops[i];
+		if (!(op->flags & PLAN_OP_WRITABLE))
+			continue;
+		init->item = i;
+		ret = allow_path(landlock, init->detail = plan_text(&init->plan, op->target), true);
+	}
+	return ret < 0 ? ret : allow_streams(init, landlock);
+}
+
+/* Should: writing only where the plan says so. Mustn't: come before the last mount. */
+int setup_landlock(struct init *init)
+{
+	struct landlock landlock;
+	int ret = landlock_open(&landlock);
+	if (ret == -ENOSYS || ret == -EOPNOTSUPP) {
+		init->absent |= HUTCH_LAYER_LANDLOCK;
+		return 0;
+	}
+	if (ret < 0)
+		return ret;
+	ret = fill(init, &landlock);
+	if (ret == 0)
+		return landlock_enter(&landlock);
+	sys_call1(SYS_close, landlock.ruleset);
+	return ret;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HUTCH_INIT_INIT_H
+#define HUTCH_INIT_INIT_H
+
+/*
+ * hutch-init, PID 1 of a sandbox.
+ *
+ * Started with one descriptor, 0, the control socket, all capabilities of its user namespace, and nothing else of its
+ * owner. It receives the plan, executes the setup stages, keeps what a command's stages need (and of capabilities no
+ * more than that), and then waits: for requests, for its children, and for the end of its owner, which ends the
+ * sandbox. Commands are as hostile as can be and have the same user id in the simplest case: so init is not dumpable,
+ * blocks all signals, holds no descriptor of the host but /dev/null and its sockets, and never stops for a child.
+ *
+ * There is no libc: all calls are raw and return -errno, all memory is static or mapped. The same files are linked into
+ * the unit tests with one.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plan/message.h"
+#include "plan/plan.h"
+#include "plan/stage.h"
+
+/* A copy-on-write directory: what is needed to say later what changed. */
+struct cow {
+	uint32_t op;  /* index of its op */
+	int upper;    /* the upper layer */
+	int lower;    /* the directory below, as a mount of its own: ".." does not lead out of it */
+};
+
+struct init {
+	int control;           /* SOCK_SEQPACKET to the owner */
+	int owner;             /* pidfd of the owner: readable when it is gone, even if something else holds the socket */
+	int children;          /* signalfd for SIGCHLD */
+
+	struct plan plan;
+	int fds[MESSAGE_FDS];  /* of MESSAGE_SETUP */
+	unsigned fds_count;
+
+	/* while the tree is built */
+	int staging;           /* our own tmpfs: the new root, or where things are prepared for it */
+	int root;              /* the new root */
+	int scratch;           /* the sandbox's writable tmpfs */
+	int devpts;            /* root directory of its devpts; stays open */
+	struct cow cows[PLAN_COW_MAX];
+	unsigned cows_count;
+
+	uint32_t absent;       /* HUTCH_LAYER_* that this kernel lacks or that were allowed to fail */
+	uint64_t kept_caps;    /* what init keeps after the setup */
+
+	/* of the failure at hand: the op's index and a path or word that says more */
+	uint32_t item;
+	const char *detail;
+
+	bool main_ended;       /* no exec is taken any more */
+	struct message wait_rest; /* the main command's end, not told yet because something else still runs; type 0: none */
+};
+
+/* A stage: Should say what it must have achieved, Mustn't what it must not have taken away yet. Beside each function. */
+struct setup_stage {
+	enum stage stage;
+	int (*run)(struct init *init);
+	uint32_t layer; /* HUTCH_LAYER_* if --best-effort may name it, else 0 */
+};
+extern const struct setup_stage setup_stages[];
+extern const unsigned setup_stages_count;
+
+_Noreturn void init_main(void);
+
+/* ---- control.c: the socket ---- */
+
+/* Receives one message with up to MESSAGE_FDS descriptors. 1: received, 0: the owner is gone, -errno. Surplus or
+ * unreadable messages are -EBADMSG; their descriptors are closed. */
+int control_receive(struct init *init, struct message *ret, int fds[MESSAGE_FDS], unsigned *ret_count);
+/* Sends; the owner's death is noticed elsewhere, so nothing is returned. fd -1: none. */
+void control_send(const struct init *init, const struct message *message, int fd);
+void message_detail(struct message *message, const char *text);
+
+/* ---- setup stages that fill files of their own ---- */
+
+int setup_root(struct init *init);     /* tree.c */
+int setup_mounts(struct init *init);
+int setup_readonly(struct init *init);
+int setup_pivot(struct init *init);
+int setup_detach(struct init *init);
+int setup_overlay(struct init *init, const struct plan_op *op); /* overlay.c */
+int setup_proc(struct init *init);     /* special.c */
+int setup_dev(struct init *init);
+int setup_masks(struct init *init);
+int setup_landlock(struct init *init); /* domain.c */
+
+/* ---- helpers shared by them (tree.c) ---- */
+
+/* Opens a host path of the plan again and compares it with what the owner saw: -ESTALE if it is another file. */
+int source_open(struct init *init, const struct plan_op *op);
+/* Attaches a detached mount at `target` of the new root, which is made if it is missing and can be. Closes `mount`. */
+int target_attach(struct init *init, int mount, const char *target, bool is_file);
+
+/* ---- commands (command.c, launch.c, leader.c) ---- */
+
+/* Starts what MESSAGE_EXEC asks for; whatever goes wrong is told to the owner. Closes the descriptors. */
+void command_start(struct init *init, const struct message *request, const int *fds, unsigned count);
+/* Reaps what can be reaped and tells what ended. */
+void commands_reap(struct init *init);
+/* Descriptors to poll for, at most `capacity`; command_report() is called with what became readable. */
+unsigned commands_reports(const struct init *init, int *fds, unsigned capacity);
+void command_report(struct init *init, int fd);
+void command_signal(struct init *init, uint32_t id, int signo);
+/* Kills and reaps everything but init. */
+void commands_kill_all(struct init *init);
+
+/* ---- changes.c ---- */
+void changes_start(struct init *init, const struct message *request, int fd);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/walk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <linux/stat.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "base/sys.h"
+
+#define COMPONENT_MAX 256
+#define WALK_FLAGS    (O_PATH | O_NOFOLLOW | O_CLOEXEC)
+
+/* Copies the next component of *path into `name` and moves *path behind it. 1: there is one, 0: the end, -errno. */
+static int next_component(const char **path, char name[COMPONENT_MAX])
+{
+	const char *at = *path;
+	while (*at == '/')
+		at++;
+	size_t length = 0;
+	for (; at[length] != '\0' && at[length] != '/'; length++) {
+		if (length == COMPONENT_MAX - 1)
+			return -ENAMETOOLONG;
+		name[length] = at[length];
+	}
+	name[length] = '\0';
+	*path = at + length;
+	if (name[0] == '.' && name[1] == '.' && name[2] == '\0')
+		return -EXDEV; /* what RESOLVE_BENEATH would say */
+	return length > 0;
+}
+
+static bool is_last(const char *rest)
+{
+	while (*rest == '/')
+		rest++;
+	return *rest == '\0';
+}
+
+static int is_link(int fd)
+{
+	struct walk_identity identity;
+	int ret = walk_identify(fd, &identity);
+	return ret < 0 ? ret : S_ISLNK(identity.mode);
+}
+
+/* Opens one component below `dir`; refuses links. */
+static int open_component(int dir, const char *name)
+{
+	int fd = (int)sys_call4(SYS_openat, dir, name, WALK_FLAGS, 0);
+	if (fd < 0)
+		return fd;
+	int link = is_link(fd);
+	if (link == 0)
+		return fd;
+	sys_call1(SYS_close, fd);
+	return link < 0 ? link : -ELOOP;
+}
+
+static int make_component(int dir, const char *name, bool is_file)
+{
+	if (!is_file)
+		return (int)sys_call3(SYS_mkdirat, dir, name, 0755);
+	int fd = (int)sys_call4(SYS_openat, dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd >= 0)
+		sys_call1(SYS_close, fd);
+	return fd < 0 ? fd : 0;
+}
+
+static int walk_components(int root, const char *path, bool make, bool is_file)
+{
+	char name[COMPONENT_MAX];
+	int dir = (int)sys_call4(SYS_openat, root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	int more = 0;
+	while (dir >= 0 && (more = next_component(&path, name)) > 0) {
+		int fd = open_component(dir, name);
+		if (fd == -ENOENT && make) {
+			fd = make_component(dir, name, is_file && is_last(path));
+			if (fd == 0)
+				fd = open_component(dir, name);
+		}
+		sys_call1(SYS_close, dir);
+		dir = fd;
+	}
+	if (dir >= 0 && more < 0) {
+		sys_call1(SYS_close, dir);
+		return more;
+	}
+	return dir;
+}
+
+int walk_open(int root, const char *path)
+{
+	while (*path == '/')
+		path++;
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS};
+	int fd = (int)sys_call4(SYS_openat2, root, *path ? path : ".", &how, sizeof how);
+	/* EPERM is what some containers answer to calls they don't know */
+	if (fd == -ENOSYS || fd == -EPERM)
+		return walk_components(root, path, false, false);
+	return fd;
+}
+
+int walk_make(int root, const char *path, bool is_file)
+{
+	return walk_components(root, path, true, is_file);
+}
+
+int walk_parent(int root, const char *path, const char **ret_name)
+{
+	char name[COMPONENT_MAX];
+	int dir = (int)sys_call4(SYS_openat, root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	while (dir >= 0) {
+		while (*path == '/')
+			path++;
+		const char *start = path;
+		int more = next_component(&path, name);
+		if (more <= 0 || is_last(path)) {
+			*ret_name = start;
+			if (more > 0)
+				return dir;
+			sys_call1(SYS_close, dir);
+			return more < 0 ? more : -EINVAL;
+		}
+		int fd = open_component(dir, name);
+		if (fd == -ENOENT) {
+			fd = make_component(dir, name, false);
+			if (fd == 0)
+				fd = open_component(dir, name);
+		}
+		sys_call1(SYS_close, dir);
+		dir = fd;
+	}
+	return dir;
+}
+
+int walk_identify(int fd, struct walk_identity *ret)
+{
+	struct statx stx;
+	int error = (int)sys_call5(SYS_statx, fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &stx);
+	if (error < 0)
+		return error;
+	*ret = (struct walk_identity){
+		.dev = (uint64_t)stx.stx_dev_major << 32 | stx.stx_dev_minor,
+		.ino = stx.stx_ino,
+		.rdev = (uint64_t)stx.stx_rdev_major << 32 | stx.stx_rdev_minor,
+		.mode = stx.stx_mode,
+		.uid = stx.stx_uid,
+		.gid = stx.stx_gid,
+	};
+	return 0;
+}

@@ -1,0 +1,2 @@
+timeout = 1s
+memory = 1M

@@ -1,0 +1,2 @@
+state = /a b = é # c
+workspace = /srv/a b:ro

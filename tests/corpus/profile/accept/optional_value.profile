@@ -1,0 +1,3 @@
+best-effort
+best-effort = landlock
+quiet

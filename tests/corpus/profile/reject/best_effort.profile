@@ -1,0 +1,2 @@
+# expect 2: best-effort: "seccomp" may not be missing
+best-effort = memory,seccomp

@@ -1,0 +1,2 @@
+# expect 2: unknown option "[31mred"
+[31mred = 1

@@ -1,0 +1,2 @@
+# expect 2: unknown option "--memory"
+--memory = 12M

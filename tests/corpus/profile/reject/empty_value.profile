@@ -1,0 +1,2 @@
+# expect 2: memory: "" is not a size
+memory =

@@ -1,0 +1,2 @@
+# expect 2: as-root: "yes" is neither true nor false
+as-root = yes

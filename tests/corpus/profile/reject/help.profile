@@ -1,0 +1,2 @@
+# expect 2: help cannot stand in a profile
+help

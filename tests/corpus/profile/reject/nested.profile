@@ -1,0 +1,2 @@
+# expect 2: profile cannot stand in a profile
+profile = other

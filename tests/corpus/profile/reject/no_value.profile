@@ -1,0 +1,2 @@
+# expect 2: memory: a value is missing
+memory

@@ -1,0 +1,2 @@
+# expect 2: unknown option "e"
+e = K=V

@@ -1,0 +1,2 @@
+# expect 2: unknown option "memroy" (did you mean memory?)
+memroy = 1M

@@ -1,0 +1,2 @@
+# expect 2: memory: zero is not allowed
+memory = 0

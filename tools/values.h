@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HUTCH_TOOLS_VALUES_H
+#define HUTCH_TOOLS_VALUES_H
+
+/* How the arguments of single options are read; see the option table for which is which. */
+
+#include "options.h"
+
+/* identity, limits and policy: values.c */
+option_set_fn set_user, set_as_root, set_swap, set_cpus, set_ulimit, set_best_effort, set_seccomp, set_cap_add, set_on_exit;
+
+/* files: places.c */
+option_set_fn set_workspace, set_no_workspace, set_rootfs, set_ro, set_rw, set_cow, set_tmpfs, set_cwd;
+
+/* environment: environment.c */
+option_set_fn set_env, set_env_file;
+
+/* Layers and limits by name: for --best-effort, and for what a result names. The table ends with a row without a name. */
+struct named_bit {
+	const char *name;
+	uint32_t bit;
+};
+extern const struct named_bit layer_names[];
+
+extern const char *const seccomp_words[];
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which current directory becomes the workspace by itself.
+ *
+ * A project directory should simply be there. A system directory is there anyway, and the home directory or anything above
+ * it would show keys and passwords to a script that nobody looked at, so these have to be named (`--workspace DIR`).
+ */
+#include "workspace.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* Not shown, and nothing below them either. */
+static const char *const system_trees[] = {"/usr", "/bin", "/sbin", "/opt", "/etc", "/proc", "/sys", "/dev", "/run"};
+
+/* Not shown themselves: everybody's files are in them. */
+static const char *const shared_directories[] = {"/", "/tmp", "/var", "/home"};
+
+static bool is_at_or_below(const char *path, const char *tree)
+{
+	size_t length = strlen(tree);
+
+	return strncmp(path, tree, length) == 0 && (path[length] == '/' || !path[length]);
+}
+
+const char *workspace_refusal(const char *cwd, const char *home)
+{
+	for (size_t i = 0; i < sizeof shared_directories / sizeof shared_directories[0]; i++) {
+		if (strcmp(cwd, shared_directories[i]) == 0)
+			return "a directory shared by everybody";
+	}
+	for (size_t i = 0; i < sizeof system_trees / sizeof system_trees[0]; i++) {
+		if (is_at_or_below(cwd, system_trees[i]))
+			return "a system directory";
+	}
+	if (strncmp(cwd, "/lib", 4) == 0) /* lib, lib32, lib64, libx32, ... */
+		return "a system directory";
+	if (home && strcmp(home, "/") != 0 && is_at_or_below(home, cwd))
+		return strcmp(home, cwd) == 0 ? "the home directory" : "above the home directory";
+	return NULL;
+}
