@@ -141,7 +141,8 @@ def main(arguments):
     if arguments == ["--self-test"]:
         return self_test()
     if len(arguments) == 2 and arguments[0] == "--suites":
-        print("\n".join(suites(arguments[1])))
+        for name in suites(arguments[1]):
+            print(name)
     elif len(arguments) == 4:
         report(*arguments)
     else:

@@ -6,6 +6,7 @@
  * last one holds. A file has one `K=V` or `K` a line; white space around a line is dropped, what stands between `=` and the
  * end of the line is taken as it is: no quotes, no expansion. Empty lines and lines that start with # are skipped.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,13 +55,12 @@ static int add_inherited(struct run_options *options, const char *name, struct h
 	if (!value)
 		return 0;
 
-	size_t length = strlen(name);
-	char *entry = keep_text(options, name, length + 1 + strlen(value), err);
+	size_t size = strlen(name) + 1 + strlen(value);
+	char *entry = keep_room(options, size, err);
 	if (!entry)
 		return -1;
-	entry[length] = '=';
-	strcpy(entry + length + 1, value);
-	return add(options, entry, length, err);
+	snprintf(entry, size + 1, "%s=%s", name, value);
+	return add(options, entry, strlen(name), err);
 }
 
 int set_env(struct run_options *options, const char *value, struct hutch_error *err)
@@ -68,7 +68,7 @@ int set_env(struct run_options *options, const char *value, struct hutch_error *
 	size_t length = name_length(value);
 
 	if (!length)
-		return usage_error(err, "\"%.200s\" is not a variable (K=V, or K alone to pass this process's value; no space in K)", value);
+		return usage_error(err, "\"%.200s\" is not a variable (K=V, or K alone for this process's value; no space in K)", value);
 	return value[length] ? add(options, value, length, err) : add_inherited(options, value, err);
 }
 

@@ -16,8 +16,8 @@ static void print_option(const struct option *option)
 	const char *before = !option->argument ? "" : option->is_optional ? "[=" : " ";
 	int used = option->letter ? snprintf(left, sizeof left, "  -%c, ", option->letter) : snprintf(left, sizeof left, "      ");
 
-	used += snprintf(left + used, sizeof left - (size_t)used, "--%s%s%s%s", option->name, before, option->argument ? option->argument : "",
-	                 option->is_optional ? "]" : "");
+	used += snprintf(left + used, sizeof left - (size_t)used, "--%s%s%s%s", option->name, before,
+	                 option->argument ? option->argument : "", option->is_optional ? "]" : "");
 	if (used < HELP_COLUMN - 1)
 		printf("%-*s%s\n", HELP_COLUMN, left, option->help);
 	else

@@ -16,16 +16,23 @@
 static void put_escaped(FILE *out, const char *character, size_t length)
 {
 	static const char replacement[] = "\xef\xbf\xbd";
+	static const char digits[] = "0123456789abcdef";
 	unsigned char last = (unsigned char)character[length ? length - 1 : 0];
+	/* the code point of C0, DEL and C1 is their last byte */
+	char point[] = {'\\', 'u', '0', '0', digits[last >> 4], digits[last & 15]};
+	char pair[] = {'\\', *character == '\n' ? 'n' : *character};
 
 	if (!length)
-		fputs(replacement, out);
-	else if (*character == '"' || *character == '\\')
-		fprintf(out, "\\%c", *character);
-	else if (*character == '\n')
-		fputs("\\n", out);
-	else /* the code point of C0, DEL and C1 is their last byte */
-		fprintf(out, "\\u%04x", (unsigned int)last);
+		fwrite(replacement, 1, sizeof replacement - 1, out);
+	else if (*character == '"' || *character == '\\' || *character == '\n')
+		fwrite(pair, 1, sizeof pair, out);
+	else
+		fwrite(point, 1, sizeof point, out);
+}
+
+static bool is_plain_ascii(char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
 /* Runs of harmless characters are written at once: most output is one such run per line. */
@@ -36,15 +43,18 @@ static void put_text(FILE *out, const char *text, size_t size)
 
 	putc('"', out);
 	while (at < size) {
+		if (is_plain_ascii(text[at])) {
+			at++;
+			continue;
+		}
 		size_t length = utf8_character(text + at, size - at);
-		bool is_plain = length && !is_control(text + at, length) && text[at] != '"' && text[at] != '\\';
-		if (!is_plain) {
+		size_t next = at + (length ? length : 1);
+		if (length < 2 || is_control(text + at, length)) {
 			fwrite(text + from, 1, at - from, out);
 			put_escaped(out, text + at, length);
+			from = next;
 		}
-		at += length ? length : 1;
-		if (!is_plain)
-			from = at;
+		at = next;
 	}
 	fwrite(text + from, 1, at - from, out);
 	putc('"', out);

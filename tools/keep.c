@@ -16,7 +16,7 @@ struct kept_text {
 	char text[];
 };
 
-static char *keep_bytes(struct run_options *options, size_t size, struct hutch_error *err)
+char *keep_room(struct run_options *options, size_t size, struct hutch_error *err)
 {
 	struct kept_text *kept = malloc(sizeof *kept + size + 1);
 
@@ -32,7 +32,7 @@ static char *keep_bytes(struct run_options *options, size_t size, struct hutch_e
 
 char *keep_text(struct run_options *options, const char *text, size_t length, struct hutch_error *err)
 {
-	char *copy = keep_bytes(options, length, err);
+	char *copy = keep_room(options, length, err);
 
 	return copy ? memcpy(copy, text, length) : NULL;
 }
@@ -62,7 +62,7 @@ char *keep_file(struct run_options *options, const char *path, size_t limit, str
 		system_error(err, errno, "cannot open %s", path);
 		return NULL;
 	}
-	char *text = keep_bytes(options, limit + 1, err);
+	char *text = keep_room(options, limit + 1, err);
 	ssize_t used = text ? read_all(fd, text, limit + 1) : -1;
 	int reason = errno;
 	close(fd);

@@ -4,6 +4,9 @@
 
 #include "options.h"
 
+/* Room for `size` bytes and a terminating 0 (which is there already), that lives as long as the options. */
+char *keep_room(struct run_options *options, size_t size, struct hutch_error *err);
+
 /* A copy of `length` bytes and a terminating 0 that lives as long as the options; NULL and `err` if memory is out. */
 char *keep_text(struct run_options *options, const char *text, size_t length, struct hutch_error *err);
 

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Notices: things a user may want to know and a script does not want to see. Who reads stderr decides whether they are
+ * printed; the record has them in any case.
+ */
 #include "notices.h"
 
 #include <stdarg.h>

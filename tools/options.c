@@ -58,8 +58,8 @@ static int next_long(struct cursor *cursor, const char *text, const struct optio
 
 	if (!option) {
 		const char *meant = option_suggestion(text, cursor->verb);
-		return usage_error(err, "unknown option --%.*s%s%s%s", length > 100 ? 100 : (int)length, text, meant ? " (did you mean --" : "",
-		                   meant ? meant : "", meant ? "?)" : "");
+		return usage_error(err, "unknown option --%.*s%s%s%s", length > 100 ? 100 : (int)length, text,
+		                   meant ? " (did you mean --" : "", meant ? meant : "", meant ? "?)" : "");
 	}
 	if (value && !option->argument)
 		return usage_error(err, "--%s takes no value", option->name);

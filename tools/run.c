@@ -33,15 +33,28 @@ struct run {
 	char directory[PATH_MAX]; /* the current one, while it is the workspace */
 };
 
+/* getpwuid() would load name services, which a statically linked program cannot. */
+static const char *find_home_entry(void)
+{
+	FILE *file = fopen("/etc/passwd", "re");
+	const struct passwd *entry = NULL;
+
+	if (!file)
+		return NULL;
+	do
+		entry = fgetpwent(file);
+	while (entry && entry->pw_uid != getuid());
+	fclose(file);
+	return entry ? entry->pw_dir : NULL;
+}
+
 /* Without links, as the current directory's name is. The password file is asked only if the environment has no answer. */
 static const char *find_home(char home[PATH_MAX])
 {
 	const char *name = getenv("HOME");
 
-	if (!name || name[0] != '/') {
-		const struct passwd *entry = getpwuid(getuid());
-		name = entry ? entry->pw_dir : NULL;
-	}
+	if (!name || name[0] != '/')
+		name = find_home_entry();
 	return name && realpath(name, home) ? home : name;
 }
 
@@ -57,7 +70,8 @@ static void choose_workspace(struct run *run)
 	if (getcwd(run->directory, sizeof run->directory) && run->directory[0] == '/')
 		refusal = workspace_refusal(run->directory, find_home(home));
 	if (refusal) {
-		notice(&run->notices, "the current directory is not shown: it is %s; the command starts in a private home (name a directory with --workspace DIR)",
+		notice(&run->notices,
+		       "the current directory is not shown: it is %s; the command starts in a private home (to show one: --workspace DIR)",
 		       refusal);
 		return;
 	}
@@ -73,7 +87,7 @@ static int check_request(struct run *run, struct hutch_error *err)
 	bool is_copy = spec->workspace && spec->workspace_access == HUTCH_ACCESS_COW;
 
 	if (options->save && !is_copy)
-		return usage_error(err, "--save: there is no copy-on-write workspace whose changes could be saved (name one with --workspace DIR)");
+		return usage_error(err, "--save: there is no copy-on-write workspace to take changes from (name one with --workspace DIR)");
 	if (options->diff && !shows_copies(spec))
 		return usage_error(err, "--diff: no copy-on-write directory is shown (name one with --workspace DIR or --cow DIR)");
 	if (!options->json && (options->command.output_limit || options->command.on_output_limit))

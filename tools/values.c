@@ -156,7 +156,8 @@ int set_user(struct run_options *options, const char *value, struct hutch_error 
 	if (strcmp(value, "root") == 0)
 		return set_as_root(options, NULL, err);
 	if (strcmp(value, "sandbox") != 0 && !read_number(value, UINT32_MAX - 1, &uid))
-		return usage_error(err, "\"%.100s\" is not a user inside (a number, \"sandbox\" or \"root\"; give the uid of an account of this machine as a number)",
+		return usage_error(err,
+		                   "\"%.100s\" is not a user inside (a number, \"sandbox\" or \"root\"; give an account of this machine by its uid)",
 		                   value);
 	if (uid == 0)
 		return set_as_root(options, NULL, err);
@@ -218,7 +219,8 @@ static int refuse_layer(const char *name, size_t length, struct hutch_error *err
 	usage_error(err, "\"%.*s\" may not be missing, or is no layer or limit (those that may:", length > 100 ? 100 : (int)length, name);
 	size_t used = strlen(err->message);
 	for (const struct named_bit *layer = layer_names; layer->name; layer++)
-		used += (size_t)snprintf(err->message + used, sizeof err->message - used, "%s%s", layer == layer_names ? " " : ", ", layer->name);
+		used += (size_t)snprintf(err->message + used, sizeof err->message - used, "%s%s", layer == layer_names ? " " : ", ",
+		                         layer->name);
 	snprintf(err->message + used, sizeof err->message - used, ")");
 	return -1;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* hutch version: the library's, which is the one that matters. */
 #include <stdio.h>
 
 #include "json.h"

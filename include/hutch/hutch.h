@@ -68,6 +68,10 @@ int hutch_sandbox_wait_until_complete(struct hutch_sandbox *sandbox, int64_t tim
 /* Kills and reaps everything in it. */
 void hutch_sandbox_free(struct hutch_sandbox *sandbox);
 
+/* The same for a program that is about to exit and does not want to wait for the kernel to take the namespaces apart:
+ * nothing is freed, only what would be left behind on disk is removed. Exit is what ends the sandbox then. */
+void hutch_sandbox_abandon(struct hutch_sandbox *sandbox);
+
 const char *hutch_sandbox_id(const struct hutch_sandbox *sandbox);
 
 /* The process of the main command; it belongs to the sandbox. */

@@ -44,7 +44,7 @@ static void copy_truncated(char *to, size_t size, const char *from)
 	to[length] = '\0';
 }
 
-static int set(struct hutch_error *err, int code, int sys_errno, const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static int set(struct hutch_error *err, int code, int sys_errno, const char *format, va_list args)
 {
 	if (!err)
 		return -code;

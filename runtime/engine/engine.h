@@ -106,6 +106,7 @@ struct hutch {
 	struct watch timer;
 	struct hutch_sandbox *sandboxes;
 	int image;                     /* hutch-init, a sealed memfd; made at the first start */
+	int trace;                     /* takes struct plan_trace of the next starts, -1: none; the benchmark's */
 	unsigned big_pipes;            /* pipes enlarged so far: a user's budget for that is small */
 	uint64_t handled;              /* events handled, ever */
 };

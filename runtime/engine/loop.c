@@ -105,7 +105,7 @@ int hutch_new(struct hutch **ret, struct hutch_error *err)
 	struct hutch *h = calloc(1, sizeof *h);
 	if (!h)
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
-	h->image = -1;
+	h->image = h->trace = -1;
 	int error = uv_loop_init(&h->loop);
 	if (error < 0) {
 		free(h);

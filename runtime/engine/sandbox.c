@@ -267,6 +267,12 @@ void hutch_sandbox_free(struct hutch_sandbox *sandbox)
 		loop_flush(h); /* runs the close callbacks, the last of which frees it */
 }
 
+void hutch_sandbox_abandon(struct hutch_sandbox *sandbox)
+{
+	if (sandbox && sandbox->upper)
+		hutch_sandbox_free(sandbox);
+}
+
 const char *hutch_sandbox_id(const struct hutch_sandbox *sandbox)
 {
 	return sandbox->id;

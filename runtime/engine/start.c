@@ -199,6 +199,10 @@ static int make_setup(struct start *start, struct hutch_error *err)
 		return ret;
 	start->setup_count = 2 + (unsigned)start->draft.trees_count;
 	start->owned_to = start->setup_count;
+	if (start->sandbox->h->trace >= 0) {
+		start->draft.fixed.trace_fd = start->setup_count;
+		start->setup_fds[start->setup_count++] = start->sandbox->h->trace;
+	}
 	add_streams(start);
 	const struct sock_filter *const filters[2] = {start->filter.programs[0].instructions, start->filter.programs[1].instructions};
 	CLEANUP_FREE void *bytes = NULL;

@@ -72,6 +72,7 @@ static void tell_started(const struct init *init, struct command *command)
 	if (slot->pid > 0)
 		command->group = slot->pid;
 	struct message message = {.type = MESSAGE_STARTED, .id = command->id};
+	trace_stage(init, STAGE_EXEC);
 	control_send(init, &message, -1);
 }
 
@@ -104,6 +105,7 @@ static int start(struct init *init, struct command *command, struct launch *laun
 	command->report = pipe[0];
 	command->flags = launch->plan.command->flags;
 	command->since_us = now_us();
+	trace_stage(init, STAGE_FORK);
 	long pid = launch_start(launch);
 	sys_call1(SYS_close, pipe[1]);
 	if (pid < 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <linux/time_types.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -56,6 +57,16 @@ void control_send(const struct init *init, const struct message *message, int fd
 		*(int *)(void *)CMSG_DATA(part) = fd;
 	}
 	sys_call3(SYS_sendmsg, init->control, &header, MSG_NOSIGNAL);
+}
+
+void trace_stage(const struct init *init, enum stage stage)
+{
+	struct __kernel_timespec now;
+	if (init->trace < 0)
+		return;
+	sys_call2(SYS_clock_gettime, 1 /* CLOCK_MONOTONIC */, &now);
+	struct plan_trace record = {.stage = stage, .monotonic_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec};
+	sys_call3(SYS_write, init->trace, &record, sizeof record);
 }
 
 void message_detail(struct message *message, const char *text)

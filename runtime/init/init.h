@@ -46,6 +46,7 @@ struct init {
 	struct cow cows[PLAN_COW_MAX];
 	unsigned cows_count;
 
+	int trace;             /* takes struct plan_trace, -1: none */
 	uint32_t absent;       /* HUTCH_LAYER_* that this kernel lacks or that were allowed to fail */
 	uint64_t kept_caps;    /* what init keeps after the setup */
 
@@ -67,6 +68,9 @@ extern const struct setup_stage setup_stages[];
 extern const unsigned setup_stages_count;
 
 _Noreturn void init_main(void);
+
+/* Tells the benchmark that `stage` is over. */
+void trace_stage(const struct init *init, enum stage stage);
 
 /* ---- control.c: the socket ---- */
 

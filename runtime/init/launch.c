@@ -289,5 +289,6 @@ void launch_child(void *arg)
 		int ret = stage->run(launch);
 		if (ret < 0 && !(stage->layer & optional))
 			launch_fail(launch, stage->stage, ret);
+		trace_stage(launch->init, stage->stage);
 	}
 }

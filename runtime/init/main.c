@@ -96,7 +96,10 @@ static int receive_plan(struct init *init)
 		return -EBADMSG;
 	init->owner = init->fds[1];
 	init->detail = "plan";
-	return map_plan(init->fds[0], PLAN_SANDBOX, &init->plan);
+	ret = map_plan(init->fds[0], PLAN_SANDBOX, &init->plan);
+	if (ret == 0 && init->plan.sandbox->trace_fd && init->plan.sandbox->trace_fd < init->fds_count)
+		init->trace = init->fds[init->plan.sandbox->trace_fd];
+	return ret;
 }
 
 static void set_up(struct init *init)
@@ -111,9 +114,10 @@ static void set_up(struct init *init)
 			init->absent |= stage->layer;
 		else if (ret < 0)
 			fail(init, stage->stage, ret);
+		trace_stage(init, stage->stage);
 	}
 	for (unsigned i = 0; i < init->fds_count; i++) /* mounts of the owner's, streams: all used or never to be */
-		if (i != 1)
+		if (i != 1 && init->fds[i] != init->trace)
 			sys_call1(SYS_close, init->fds[i]);
 	sys_call2(SYS_prctl, PR_SET_NAME, "hutch-init");
 	struct message message = {.type = MESSAGE_READY, .value = init->absent};
@@ -197,7 +201,7 @@ static void serve(struct init *init)
 
 _Noreturn void init_main(void)
 {
-	static struct init init = {.control = -1, .owner = -1, .staging = -1, .root = -1, .scratch = -1, .devpts = -1};
+	static struct init init = {.control = -1, .owner = -1, .staging = -1, .root = -1, .scratch = -1, .devpts = -1, .trace = -1};
 	sys_call2(SYS_prctl, PR_SET_NAME, stage_name(STAGE_RECEIVE));
 	sys_call1(SYS_umask, 0);
 	reset_signals();
@@ -206,6 +210,7 @@ _Noreturn void init_main(void)
 		ret = receive_plan(&init);
 	if (ret < 0)
 		fail(&init, STAGE_RECEIVE, ret);
+	trace_stage(&init, STAGE_RECEIVE);
 	set_up(&init);
 	for (;;)
 		serve(&init);

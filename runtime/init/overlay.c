@@ -24,7 +24,7 @@ static int open_directory(int dir, const char *name)
  * other; the descriptor keeps each reachable. */
 static int park(struct init *init, int mount)
 {
-	int place = walk_make(init->staging, "/.hutch/lower", false);
+	int place = walk_make(init->scratch, "/lower", false);
 	int ret = place < 0 ? place : mount_attach(mount, place);
 	if (place >= 0)
 		sys_call1(SYS_close, place);

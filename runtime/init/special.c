@@ -79,25 +79,27 @@ int setup_dev(struct init *init)
 	return add_devpts(init);
 }
 
-/* An empty directory and an empty file, read-only, of our own making: masks are copies of them. */
+static int fill_mask(int dir)
+{
+	long ret = sys_call3(SYS_mkdirat, dir, "directory", 0555);
+	if (ret == 0)
+		ret = sys_call4(SYS_mknodat, dir, "file", S_IFREG | 0444, 0);
+	return (int)ret;
+}
+
+/* An empty directory and an empty file of our own making on a read-only mount: masks are copies of them. */
 static int make_mask_source(struct init *init)
 {
-	int dir = walk_make(init->staging, "/.hutch/mask", false);
+	int dir = walk_make(init->scratch, "/mask", false);
 	if (dir < 0)
 		return dir;
-	const struct mount_option options[] = {{"size", "4k"}, {"nr_inodes", "4"}, {"mode", "0555"}, {NULL, NULL}};
-	int mount = mount_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-	int ret = mount;
-	if (ret >= 0)
-		ret = (int)sys_call3(SYS_mkdirat, mount, "directory", 0555);
-	if (ret >= 0)
-		ret = (int)sys_call4(SYS_mknodat, mount, "file", S_IFREG | 0444, 0);
-	if (ret >= 0)
-		ret = mount_restrict(mount, MOUNT_ATTR_RDONLY, 0);
-	if (ret >= 0)
+	int ret = fill_mask(dir);
+	int mount = ret < 0 ? ret : mount_clone(dir, 0);
+	ret = mount < 0 ? mount : mount_restrict(mount, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC, 0);
+	if (ret == 0)
 		ret = mount_attach(mount, dir);
 	sys_call1(SYS_close, dir);
-	if (ret >= 0)
+	if (ret == 0)
 		return mount;
 	if (mount >= 0)
 		sys_call1(SYS_close, mount);

@@ -4,9 +4,9 @@
  *
  * It is built on a tmpfs of our own ("staging"), stacked upon "/" where it hides nothing, so that the host's paths stay
  * reachable until the pivot. Staging is the new root itself, or, with a root directory of the user's, only where things
- * are prepared: below /.hutch are the scratch file system (every place that the sandbox may write to is a directory of
- * it, so that one size bounds them all), lower layers and the mask. The plan's ops come in an order in which each finds
- * its parent. Mount points are only ever made in tmpfs and overlays of ours, never in the user's directories.
+ * are prepared. On /.hutch is the scratch file system: every place that the sandbox may write to is a directory of it,
+ * so that one size bounds them all. Lower layers and the mask are mounted below it, and it is taken out of the tree as
+ * a whole in the end. The plan's ops come in an order in which each finds its parent. Mount points are only ever made in tmpfs and overlays of ours, never in the user's directories.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -237,7 +237,7 @@ int setup_root(struct init *init)
 	init->scratch = mount_new("tmpfs", scratch, COMMON_ATTRIBUTES);
 	if (init->scratch < 0)
 		return init->scratch;
-	int place = walk_make(init->staging, "/.hutch/scratch", false);
+	int place = walk_make(init->staging, "/.hutch", false);
 	ret = place < 0 ? place : mount_attach(init->scratch, place);
 	if (place >= 0)
 		sys_call1(SYS_close, place);
@@ -281,17 +281,9 @@ static int seal(struct init *init)
  * on by their mounts. Mustn't: touch the user's own root directory. */
 int setup_readonly(struct init *init)
 {
-	static const char *const hidden[] = {".hutch/mask", ".hutch/scratch", ".hutch/lower"};
-	for (unsigned i = 0; i < 3; i++) {
-		int ret;
-		do /* lower layers are stacked upon each other */
-			ret = mount_detach(init->staging, hidden[i]);
-		while (ret == 0);
-		if (ret != -EINVAL && ret != -ENOENT)
-			return ret;
-		sys_call3(SYS_unlinkat, init->staging, hidden[i], AT_REMOVEDIR);
-	}
 	int ret = seal(init);
+	if (ret == 0)
+		ret = mount_detach(init->staging, ".hutch"); /* with the mask and lower layers, which are mounted below it */
 	if (ret < 0 || init->root != init->staging)
 		return ret;
 	sys_call3(SYS_unlinkat, init->staging, ".hutch", AT_REMOVEDIR);

@@ -113,7 +113,7 @@ static void add_private(struct entries *entries, const char *target, uint32_t mo
 
 static int add_host(struct entries *entries, const char *source, const char *target, enum hutch_access access, const char *field, struct hutch_error *err)
 {
-	char *resolved;
+	char *resolved = NULL;
 	struct stat st;
 	int ret = resolve(source, field, &resolved, &st, err);
 	if (ret < 0)

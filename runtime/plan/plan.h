@@ -81,9 +81,16 @@ struct plan_sandbox {
 	uint64_t cap_add;
 	uint64_t scratch_bytes, scratch_inodes;
 	plan_string hostname;
+	uint32_t trace_fd;        /* fd of MESSAGE_SETUP that takes a struct plan_trace at the end of each stage; 0: none */
 	uint32_t streams_from;    /* fds of MESSAGE_SETUP from here on are streams: Landlock lets them be opened again */
 	uint32_t ops_count;
 	uint32_t filter_lengths[2];
+};
+
+/* When a stage was over: for the benchmark. */
+struct plan_trace {
+	uint32_t stage, reserved;
+	uint64_t monotonic_ns;
 };
 
 /* ---- one command ---- */
