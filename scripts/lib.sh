@@ -32,7 +32,6 @@ pkg-config|command pkg-config|pkg-config|pkgconf-pkg-config|pkgconf
 libseccomp|library libseccomp|libseccomp-dev|libseccomp-devel|libseccomp
 libcap|library libcap|libcap-dev|libcap-devel|libcap
 libuv|library libuv|libuv1-dev|libuv-devel|libuv
-json-c|library json-c|libjson-c-dev|json-c-devel|json-c
 python3|file /usr/bin/python3 /usr/local/bin/python3|python3|python3|python
 flock|command flock|util-linux|util-linux|util-linux
 setpriv|command setpriv|util-linux|util-linux|util-linux
@@ -53,7 +52,7 @@ crun|command crun|crun|crun|crun
 EOF
 }
 
-NEEDS_BUILD='cc libc kernel-headers meson ninja pkg-config libseccomp libcap libuv json-c flock'
+NEEDS_BUILD='cc libc kernel-headers meson ninja pkg-config libseccomp libcap libuv flock'
 # The ordinary PATH of a Debian user lacks the sbin directories.
 SBIN=/usr/local/sbin:/usr/sbin:/sbin
 

@@ -10,7 +10,6 @@
 
 #include "json.h"
 #include "text.h"
-#include "values.h"
 
 static void print_error(struct json_writer *w, const struct hutch_error *err)
 {
@@ -123,9 +122,9 @@ static void print_limits(struct json_writer *w, const struct hutch_result *resul
 	}
 	json_end(w, '}');
 	json_begin(w, "limits_hit", '[');
-	for (const struct named_bit *limit = layer_names; limit->name; limit++) {
-		if (limit->bit & HUTCH_LIMITS_ALL & result->limits_hit)
-			json_string(w, NULL, limit->name);
+	for (uint32_t bit = HUTCH_LIMIT_MEMORY; bit & HUTCH_LIMITS_ALL; bit <<= 1) {
+		if (bit & result->limits_hit)
+			json_string(w, NULL, hutch_requirement_name(bit));
 	}
 	json_end(w, ']');
 }

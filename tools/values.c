@@ -23,24 +23,6 @@ const char *const seccomp_words[] = {
 	NULL,
 };
 
-const struct named_bit layer_names[] = {
-	{"landlock", HUTCH_LAYER_LANDLOCK},
-	{"keyring", HUTCH_LAYER_KEYRING},
-	{"masks", HUTCH_LAYER_MASKS},
-	{"overlay", HUTCH_LAYER_OVERLAY},
-	{"idmap", HUTCH_LAYER_IDMAP},
-	{"nested-userns", HUTCH_LAYER_NESTED_USERNS},
-	{"cgroup-ns", HUTCH_LAYER_CGROUP_NS},
-	{"memory", HUTCH_LIMIT_MEMORY},
-	{"swap", HUTCH_LIMIT_SWAP},
-	{"cpus", HUTCH_LIMIT_CPUS},
-	{"pids", HUTCH_LIMIT_PIDS},
-	{"io", HUTCH_LIMIT_IO},
-	{"disk", HUTCH_LIMIT_DISK},
-	{"cpu-time", HUTCH_LIMIT_CPU_TIME},
-	{NULL, 0},
-};
-
 /* Digits and nothing else. */
 static bool read_number(const char *text, uint64_t limit, uint64_t *ret)
 {
@@ -207,9 +189,10 @@ int set_ulimit(struct run_options *options, const char *value, struct hutch_erro
 
 static uint32_t find_layer(const char *name, size_t length)
 {
-	for (const struct named_bit *layer = layer_names; layer->name; layer++) {
-		if (strlen(layer->name) == length && memcmp(layer->name, name, length) == 0)
-			return layer->bit;
+	for (unsigned int i = 0; i < 32; i++) {
+		const char *known = hutch_requirement_name(1u << i);
+		if (known && strlen(known) == length && memcmp(known, name, length) == 0)
+			return 1u << i;
 	}
 	return 0;
 }
@@ -218,9 +201,11 @@ static int refuse_layer(const char *name, size_t length, struct hutch_error *err
 {
 	usage_error(err, "\"%.*s\" may not be missing, or is no layer or limit (those that may:", length > 100 ? 100 : (int)length, name);
 	size_t used = strlen(err->message);
-	for (const struct named_bit *layer = layer_names; layer->name; layer++)
-		used += (size_t)snprintf(err->message + used, sizeof err->message - used, "%s%s", layer == layer_names ? " " : ", ",
-		                         layer->name);
+	for (unsigned int i = 0; i < 32; i++) {
+		const char *known = hutch_requirement_name(1u << i);
+		if (known)
+			used += (size_t)snprintf(err->message + used, sizeof err->message - used, "%s%s", i ? ", " : " ", known);
+	}
 	snprintf(err->message + used, sizeof err->message - used, ")");
 	return -1;
 }

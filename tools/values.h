@@ -15,13 +15,6 @@ option_set_fn set_workspace, set_no_workspace, set_rootfs, set_ro, set_rw, set_c
 /* environment: environment.c */
 option_set_fn set_env, set_env_file;
 
-/* Layers and limits by name: for --best-effort, and for what a result names. The table ends with a row without a name. */
-struct named_bit {
-	const char *name;
-	uint32_t bit;
-};
-extern const struct named_bit layer_names[];
-
 extern const char *const seccomp_words[];
 
 #endif

@@ -78,6 +78,9 @@ enum hutch_seccomp {
 #define HUTCH_LIMIT_CPU_TIME (1u << 22)
 #define HUTCH_LIMITS_ALL     0x007f0000u
 
+/* "landlock", "memory", ...; NULL for what is not one of these bits. */
+const char *hutch_requirement_name(uint32_t bit);
+
 struct hutch_ulimit {
 	const char *name; /* as in `ulimit`/limits.conf: "nofile", "fsize", "stack", "as", "core", ... */
 	uint64_t value;   /* soft = hard; in the unit of setrlimit(2) */

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "engine/guest.h"
+#include "kernel/account.h"
 
 #define RANGE_FIRST UINT64_C(0x20000000) /* above what distributions hand out, below systemd's and the kernel's specials */
 #define RANGES      4096u
@@ -29,17 +29,15 @@
 
 bool idmap_is_real_root(void)
 {
+	char map[4096];
 	if (geteuid() != 0)
 		return false;
-	FILE *map = fopen("/proc/self/uid_map", "re");
-	if (!map)
+	CLEANUP_CLOSE int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+	ssize_t size = fd < 0 ? -1 : read(fd, map, sizeof map - 1);
+	if (size <= 0)
 		return false;
-	unsigned long long inside, outside, count;
-	bool found = false;
-	while (!found && fscanf(map, "%llu %llu %llu", &inside, &outside, &count) == 3)
-		found = inside <= RANGE_FIRST && inside + count >= RANGE_FIRST + (uint64_t)RANGES * GUEST_IDS;
-	fclose(map);
-	return found;
+	map[size] = '\0';
+	return probe_map_covers(map, (uint32_t)RANGE_FIRST, RANGES * GUEST_IDS);
 }
 
 static int open_range_directory(struct hutch_error *err)
@@ -174,51 +172,21 @@ int idmap_write(pid_t pid, const struct guest_request *request, struct hutch_err
 	return write_both(pid, text, err);
 }
 
-/* "name-or-uid:first:count" */
-static uint64_t find_subids(const char *path, const char *name, uid_t uid)
-{
-	FILE *file = fopen(path, "re");
-	char line[512], owner[256], number[24];
-	unsigned long long first, count;
-	uint64_t found = 0;
-	snprintf(number, sizeof number, "%u", uid);
-	while (file && !found && fgets(line, sizeof line, file))
-		if (sscanf(line, "%255[^:]:%llu:%llu", owner, &first, &count) == 3 && count >= GUEST_IDS - 1 &&
-		    (strcmp(owner, number) == 0 || (name && strcmp(owner, name) == 0)))
-			found = first;
-	if (file)
-		fclose(file);
-	return found;
-}
-
-/* The caller's account name as /etc/passwd has it: what newuidmap goes by, too. */
-static bool find_name(uid_t uid, char *ret, size_t size)
-{
-	FILE *file = fopen("/etc/passwd", "re");
-	char line[1024], name[256];
-	unsigned number;
-	bool found = false;
-	while (file && !found && fgets(line, sizeof line, file))
-		if (sscanf(line, "%255[^:]:%*[^:]:%u:", name, &number) == 2 && number == uid) {
-			snprintf(ret, size, "%s", name);
-			found = true;
-		}
-	if (file)
-		fclose(file);
-	return found;
-}
-
 int idmap_subids(uid_t uid, uint64_t *ret_uid_base, uint64_t *ret_gid_base, struct hutch_error *err)
 {
 	char name[256];
-	bool named = find_name(uid, name, sizeof name);
-	*ret_uid_base = find_subids("/etc/subuid", named ? name : NULL, uid);
-	*ret_gid_base = find_subids("/etc/subgid", named ? name : NULL, uid);
-	if (*ret_uid_base && *ret_gid_base)
+	struct probe_range uids, gids;
+	account_name(uid, name, sizeof name);
+	bool has_uids = account_range("/etc/subuid", uid, GUEST_IDS - 1, &uids), has_gids = account_range("/etc/subgid", uid, GUEST_IDS - 1, &gids);
+	if (has_uids && has_gids) {
+		*ret_uid_base = uids.first;
+		*ret_gid_base = gids.first;
 		return 0;
-	return err_hint(err, err_set(err, HUTCH_E_UNSUPPORTED, "another user id inside needs a range of ids, and /etc/%s has none of 65536 for %s",
-	                             *ret_uid_base ? "subgid" : "subuid", named ? name : "this user"),
-	                "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s", named ? name : "USER");
+	}
+	return err_hint(err, err_set(err, HUTCH_E_UNSUPPORTED, "another user id inside needs a range of ids, and /etc/%s has none of %u for %s",
+	                             has_uids ? "subgid" : "subuid", GUEST_IDS - 1, *name ? name : "this user"),
+	                "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s (a range that no other user has); add newuidmap (Debian: apt install uidmap) if it is missing",
+	                *name ? name : "USER");
 }
 
 /* ---- user namespaces for mounts ---- */

@@ -129,7 +129,7 @@ static void set_error(struct hutch_process *process, const struct message *messa
 	else if (message->a == ELIBBAD && code == HUTCH_E_NOT_FOUND)
 		err_set(err, code, "cannot execute \"%s\": its interpreter (the \"#!\" line's program, or the dynamic loader) does not exist in the sandbox", name);
 	else if (code == HUTCH_E_COMMAND)
-		err_sys(err, code, message->a, "cannot start \"%s\" (stage %s)", name, stage_name(message->stage));
+		err_sys(err, code, message->a, "cannot start \"%s\"", name);
 	else
 		err_sys(err, code, message->a, "cannot execute \"%s\"", name);
 	err->sys_errno = message->a == ELIBBAD ? ENOENT : message->a;

@@ -15,7 +15,6 @@
 #include "engine/channel.h"
 #include "engine/engine.h"
 #include "plan/stage.h"
-#include "spec/check.h"
 
 void sandbox_warn(struct hutch_sandbox *sandbox, const char *text)
 {
@@ -77,7 +76,7 @@ static void ready(struct hutch_sandbox *sandbox, const struct message *message)
 		char text[160];
 		if (!(message->value & (1u << i)))
 			continue;
-		const char *layer = spec_layer_name(1u << i);
+		const char *layer = hutch_requirement_name(1u << i);
 		bool allowed = sandbox->best_effort & (1u << i);
 		snprintf(text, sizeof text, "layer %s is not in force: %s", layer,
 		         allowed ? "it could not be had, and --best-effort allows that" : i == 1 ? "the quota of keys is used up (the filter refuses the calls all the same)" : "this kernel does not have it");
@@ -98,7 +97,7 @@ static void failed(struct hutch_sandbox *sandbox, struct message *message)
 	struct hutch_error why;
 	clean_text(message->detail);
 	int error = message->a > 0 && message->a < 4096 ? message->a : EPROTO;
-	err_sys(&why, HUTCH_E_SETUP, error, "the sandbox could not be built: stage %s%s%s", stage_name(message->stage), *message->detail ? ", " : "", message->detail);
+	err_sys(&why, HUTCH_E_SETUP, error, "the sandbox could not be built%s%s", *message->detail ? ": " : "", message->detail);
 	err_stage(&why, 0, stage_name(message->stage));
 	hint_for_stage(&why, message->stage, error, message->detail);
 	sandbox_gone(sandbox, &why);

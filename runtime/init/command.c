@@ -93,27 +93,29 @@ static int open_terminal(const struct init *init, struct launch *launch, int *re
 	return ret;
 }
 
+/* The child reads `launch` from now on: what is closed here is not written back to it. */
 static int start(struct init *init, struct command *command, struct launch *launch, int *ret_master)
 {
 	int pipe[2];
 	int ret = open_terminal(init, launch, ret_master);
+	int terminal = launch->terminal;
 	if (ret == 0)
 		ret = (int)sys_call2(SYS_pipe2, pipe, O_CLOEXEC | O_NONBLOCK);
-	if (ret < 0)
-		return ret;
-	launch->report = pipe[1];
-	command->report = pipe[0];
-	command->flags = launch->plan.command->flags;
-	command->since_us = now_us();
-	trace_stage(init, STAGE_FORK);
-	long pid = launch_start(launch);
-	sys_call1(SYS_close, pipe[1]);
-	if (pid < 0) {
-		close_fd(&command->report);
-		return (int)pid;
+	if (ret == 0) {
+		launch->report = pipe[1];
+		command->report = pipe[0];
+		command->flags = launch->plan.command->flags;
+		command->since_us = now_us();
+		trace_stage(init, STAGE_FORK);
+		command->pid = command->group = (int)launch_start(launch);
+		sys_call1(SYS_close, pipe[1]);
+		if (command->pid < 0) {
+			ret = command->pid;
+			close_fd(&command->report);
+		}
 	}
-	command->pid = command->group = (int)pid;
-	return 0;
+	close_fd(&terminal);
+	return ret;
 }
 
 /* The owner gets the master before anything can be written to it. */
@@ -135,7 +137,6 @@ void command_start(struct init *init, const struct message *request, const int *
 		struct command *command = &commands[commands_count];
 		*command = (struct command){.id = request->id, .report = -1, .launch = launch};
 		ret = start(init, command, launch, &master);
-		close_fd(&launch->terminal);
 		if (ret == 0)
 			commands_count++;
 	}

@@ -46,6 +46,18 @@ static int allow_streams(const struct init *init, const struct landlock *landloc
 	return 0;
 }
 
+/* The layers of copy-on-write directories, for the helper that says what changed: nothing else can name them. */
+static int allow_layers(const struct init *init, const struct landlock *landlock)
+{
+	int ret = 0;
+	for (unsigned i = 0; ret == 0 && i < init->cows_count; i++) {
+		ret = allow_fd(landlock, init->cows[i].upper, false);
+		if (ret == 0)
+			ret = allow_fd(landlock, init->cows[i].lower, false);
+	}
+	return ret;
+}
+
 static int fill(struct init *init, const struct landlock *landlock)
 {
 	/* /proc: a process may write to its own entries; everything dangerous there is masked, read-only or not its own */
@@ -60,6 +72,8 @@ static int fill(struct init *init, const struct landlock *landlock)
 		init->item = i;
 		ret = allow_path(landlock, init->detail = plan_text(&init->plan, op->target), true);
 	}
+	if (ret == 0)
+		ret = allow_layers(init, landlock);
 	return ret < 0 ? ret : allow_streams(init, landlock);
 }
 

@@ -17,6 +17,12 @@
 
 #define HIDDEN __attribute__((visibility("hidden")))
 
+#if defined(__clang__)
+#define NO_CANARY __attribute__((no_stack_protector))
+#else
+#define NO_CANARY __attribute__((optimize("no-stack-protector")))
+#endif
+
 HIDDEN extern const Elf64_Dyn _DYNAMIC[];
 HIDDEN _Noreturn void init_start(const uintptr_t *stack);
 
@@ -90,7 +96,7 @@ static inline void protect(uintptr_t base, const Elf64_Phdr *header)
 }
 
 /* Runs before there is a canary, and before pointers in data are valid. */
-__attribute__((optimize("no-stack-protector"))) _Noreturn void init_start(const uintptr_t *stack)
+NO_CANARY _Noreturn void init_start(const uintptr_t *stack)
 {
 	const uintptr_t *auxv = stack + 1 + stack[0] + 1; /* behind argc, argv and its NULL ... */
 	while (*auxv++) /* ... and the environment and its NULL */

@@ -3,47 +3,17 @@
  * Ranges of ids for an ordinary user: needed for `-u` with another id, and for giving init an id of its own. Two things
  * must be there, the setuid helpers that may write a map with a range, and an entry in both subuid(5) and subgid(5).
  */
-#include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
+#include "kernel/account.h"
 #include "kernel/probe_parse.h"
 #include "kernel/probe_table.h"
 
 #define INSTALL "sudo apt install uidmap (or dnf install shadow-utils, pacman -S shadow)"
-
-struct caller {
-	char name[256]; /* "": has none */
-	uid_t uid;
-};
-
-static void read_caller(const struct probe_host *host, struct caller *ret)
-{
-	*ret = (struct caller){.uid = host->uid};
-	char buffer[4096];
-	struct passwd entry, *found = NULL;
-	if (getpwuid_r(host->uid, &entry, buffer, sizeof buffer, &found) == 0 && found)
-		snprintf(ret->name, sizeof ret->name, "%s", found->pw_name);
-}
-
-static bool has_range(const char *file, const struct caller *caller, struct probe_range *ret)
-{
-	FILE *stream = fopen(file, "re");
-	if (!stream)
-		return false;
-	CLEANUP_FREE char *line = NULL;
-	size_t size = 0;
-	bool found = false;
-	while (!found && getline(&line, &size, stream) > 0)
-		found = probe_parse_subid(line, caller->name, caller->uid, ret);
-	fclose(stream);
-	return found;
-}
 
 enum helper {
 	HELPER_ABSENT,
@@ -106,17 +76,18 @@ void probe_judge_ids(const struct probe *probe, const struct probe_host *host, s
 	}
 	if (!judge_helpers(finding))
 		return;
-	struct caller caller;
-	read_caller(host, &caller);
+	char name[256];
+	account_name(host->uid, name, sizeof name);
 	struct probe_range uids, gids;
-	bool has_uids = has_range("/etc/subuid", &caller, &uids), has_gids = has_range("/etc/subgid", &caller, &gids);
+	bool has_uids = account_range("/etc/subuid", host->uid, PROBE_RANGE_COUNT - 1, &uids);
+	bool has_gids = account_range("/etc/subgid", host->uid, PROBE_RANGE_COUNT - 1, &gids);
 	if (has_uids && has_gids) {
 		probe_found(finding, HUTCH_VERDICT_OK, "newuidmap, newgidmap; subuid %u+%u, subgid %u+%u", uids.first, uids.count, gids.first,
 		            gids.count);
 		return;
 	}
-	probe_found(finding, HUTCH_VERDICT_DEGRADED, "newuidmap, newgidmap; no range for %s in %s", caller.name[0] ? caller.name : "this uid",
+	probe_found(finding, HUTCH_VERDICT_DEGRADED, "newuidmap, newgidmap; no range for %s in %s", name[0] ? name : "this uid",
 	            has_uids ? "/etc/subgid" : has_gids ? "/etc/subuid" : "/etc/subuid and /etc/subgid");
 	probe_fix(finding, "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s (a range that no other user has)",
-	          caller.name[0] ? caller.name : "USER");
+	          name[0] ? name : "USER");
 }

@@ -10,22 +10,21 @@
 
 /* ---- names ---- */
 
-static const char *const layer_names[HUTCH_LAYERS] = {"landlock", "keyring", "masks", "overlay", "idmap", "nested-userns", "cgroup-ns"};
-static const char *const limit_names[] = {"memory", "swap", "cpus", "pids", "io", "disk", "cpu-time"};
-
-const char *spec_layer_name(uint32_t bit)
+const char *hutch_requirement_name(uint32_t bit)
 {
-	for (unsigned i = 0; i < HUTCH_LAYERS; i++)
-		if (bit == 1u << i)
-			return layer_names[i];
-	return NULL;
-}
-
-const char *spec_limit_name(uint32_t bit)
-{
-	for (unsigned i = 0; i < sizeof limit_names / sizeof *limit_names; i++)
-		if (bit == HUTCH_LIMIT_MEMORY << i)
-			return limit_names[i];
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} names[] = {
+		{HUTCH_LAYER_LANDLOCK, "landlock"}, {HUTCH_LAYER_KEYRING, "keyring"}, {HUTCH_LAYER_MASKS, "masks"},
+		{HUTCH_LAYER_OVERLAY, "overlay"}, {HUTCH_LAYER_IDMAP, "idmap"}, {HUTCH_LAYER_NESTED_USERNS, "nested-userns"},
+		{HUTCH_LAYER_CGROUP_NS, "cgroup-ns"}, {HUTCH_LIMIT_MEMORY, "memory"}, {HUTCH_LIMIT_SWAP, "swap"},
+		{HUTCH_LIMIT_CPUS, "cpus"}, {HUTCH_LIMIT_PIDS, "pids"}, {HUTCH_LIMIT_IO, "io"}, {HUTCH_LIMIT_DISK, "disk"},
+		{HUTCH_LIMIT_CPU_TIME, "cpu-time"},
+	};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (names[i].bit == bit)
+			return names[i].name;
 	return NULL;
 }
 
@@ -191,7 +190,7 @@ static int check_enforceable(struct hutch_spec *spec, struct hutch_error *err)
 		if (asked[i].asked && !(spec->best_effort & asked[i].bit))
 			return err_hint(err, err_set(err, HUTCH_E_UNENFORCEABLE, "limits.%s: --%s cannot be enforced: this version of hutch sets no cgroup limits yet",
 			                             asked[i].field, asked[i].option),
-			                "leave it out, or say --best-effort=%s to run without it", spec_limit_name(asked[i].bit));
+			                "leave it out, or say --best-effort=%s to run without it", hutch_requirement_name(asked[i].bit));
 	return 0;
 }
 

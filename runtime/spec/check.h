@@ -30,8 +30,4 @@ int spec_ulimit_resource(const char *name);
 #define SPEC_CAPS_IDS     ((UINT64_C(1) << 0) | (UINT64_C(1) << 1) | (UINT64_C(1) << 3) | (UINT64_C(1) << 5) | (UINT64_C(1) << 6) | (UINT64_C(1) << 7))
 #define SPEC_CAPS_NETWORK ((UINT64_C(1) << 10) | (UINT64_C(1) << 12) | (UINT64_C(1) << 13))
 
-/* Names of layers and limits, for messages and records; NULL for what is none. */
-const char *spec_layer_name(uint32_t bit);
-const char *spec_limit_name(uint32_t bit);
-
 #endif
