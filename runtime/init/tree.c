@@ -14,6 +14,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <hutch/spec.h>
+
 #include "base/sys.h"
 #include "init/init.h"
 #include "init/text.h"
@@ -201,6 +203,18 @@ static int add_scratch(struct init *init, const struct plan_op *op)
 	return mount < 0 ? mount : target_attach(init, mount, text(init, op->target), false);
 }
 
+/* Copy-on-write, or read-only where that cannot be had and the caller said that it need not. */
+static int add_overlay(struct init *init, const struct plan_op *op)
+{
+	int ret = setup_overlay(init, op);
+	if (ret >= 0 || !(sandbox(init)->best_effort & HUTCH_LAYER_OVERLAY))
+		return ret;
+	struct plan_op plain = *op;
+	plain.flags &= ~PLAN_OP_WRITABLE;
+	init->absent |= HUTCH_LAYER_OVERLAY;
+	return add_bind(init, &plain);
+}
+
 static int add(struct init *init, const struct plan_op *op)
 {
 	switch ((enum plan_op_kind)op->kind) {
@@ -210,7 +224,7 @@ static int add(struct init *init, const struct plan_op *op)
 	case PLAN_OP_BIND: return add_bind(init, op);
 	case PLAN_OP_TMPFS: return add_tmpfs(init, op);
 	case PLAN_OP_SCRATCH: return add_scratch(init, op);
-	case PLAN_OP_OVERLAY: return setup_overlay(init, op);
+	case PLAN_OP_OVERLAY: return add_overlay(init, op);
 	case PLAN_OP_MASK:
 	case PLAN_OP_PROC_READONLY:
 	case PLAN_OP_DEVICE: return 0; /* stages of their own */

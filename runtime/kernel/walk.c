@@ -11,6 +11,7 @@
 #include "base/sys.h"
 
 #define COMPONENT_MAX 256
+#define PARENT_MAX    4096
 #define WALK_FLAGS    (O_PATH | O_NOFOLLOW | O_CLOEXEC)
 
 /* Copies the next component of *path into `name` and moves *path behind it. 1: there is one, 0: the end, -errno. */
@@ -61,12 +62,7 @@ static int open_component(int dir, const char *name)
 
 static int make_component(int dir, const char *name, bool is_file)
 {
-	if (!is_file)
-		return (int)sys_call3(SYS_mkdirat, dir, name, 0755);
-	int fd = (int)sys_call4(SYS_openat, dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd >= 0)
-		sys_call1(SYS_close, fd);
-	return fd < 0 ? fd : 0;
+	return is_file ? (int)sys_call4(SYS_mknodat, dir, name, S_IFREG | 0644, 0) : (int)sys_call3(SYS_mkdirat, dir, name, 0755);
 }
 
 static int walk_components(int root, const char *path, bool make, bool is_file)
@@ -91,49 +87,72 @@ static int walk_components(int root, const char *path, bool make, bool is_file)
 	return dir;
 }
 
+static int open_beneath(int root, const char *path)
+{
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS};
+	return (int)sys_call4(SYS_openat2, root, path, &how, sizeof how);
+}
+
+/* Without openat2; EPERM is what some containers answer to calls that they don't know. */
+static bool must_walk(int error)
+{
+	return error == -ENOSYS || error == -EPERM;
+}
+
 int walk_open(int root, const char *path)
 {
 	while (*path == '/')
 		path++;
-	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS};
-	int fd = (int)sys_call4(SYS_openat2, root, *path ? path : ".", &how, sizeof how);
-	/* EPERM is what some containers answer to calls they don't know */
-	if (fd == -ENOSYS || fd == -EPERM)
-		return walk_components(root, path, false, false);
-	return fd;
+	int fd = open_beneath(root, *path ? path : ".");
+	return must_walk(fd) ? walk_components(root, path, false, false) : fd;
 }
 
-int walk_make(int root, const char *path, bool is_file)
+/* Splits off the last component; false if there is none, or the rest is longer than fits. */
+static bool split(const char *path, char parent[PARENT_MAX], const char **ret_name)
 {
-	return walk_components(root, path, true, is_file);
+	size_t length = 0, name = 0;
+	while (*path == '/')
+		path++;
+	for (; path[length] != '\0'; length++)
+		if (path[length] == '/' && path[length + 1] != '/' && path[length + 1] != '\0')
+			name = length + 1;
+	if (length == 0 || name >= PARENT_MAX)
+		return false;
+	for (size_t i = 0; i < name; i++)
+		parent[i] = path[i];
+	parent[name] = '\0';
+	*ret_name = path + name;
+	return true;
 }
 
 int walk_parent(int root, const char *path, const char **ret_name)
 {
-	char name[COMPONENT_MAX];
-	int dir = (int)sys_call4(SYS_openat, root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-	while (dir >= 0) {
-		while (*path == '/')
-			path++;
-		const char *start = path;
-		int more = next_component(&path, name);
-		if (more <= 0 || is_last(path)) {
-			*ret_name = start;
-			if (more > 0)
-				return dir;
-			sys_call1(SYS_close, dir);
-			return more < 0 ? more : -EINVAL;
-		}
-		int fd = open_component(dir, name);
-		if (fd == -ENOENT) {
-			fd = make_component(dir, name, false);
-			if (fd == 0)
-				fd = open_component(dir, name);
-		}
-		sys_call1(SYS_close, dir);
-		dir = fd;
+	char parent[PARENT_MAX];
+	if (!split(path, parent, ret_name))
+		return -EINVAL;
+	int fd = open_beneath(root, *parent ? parent : ".");
+	return fd == -ENOENT || must_walk(fd) ? walk_components(root, parent, true, false) : fd;
+}
+
+int walk_make(int root, const char *path, bool is_file)
+{
+	const char *name;
+	char plain[COMPONENT_MAX];
+	int dir = walk_parent(root, path, &name);
+	if (dir == -EINVAL) /* the root itself */
+		return walk_open(root, "/");
+	if (dir < 0)
+		return dir;
+	int fd = next_component(&name, plain);
+	if (fd > 0) {
+		fd = make_component(dir, plain, is_file);
+		if (fd == 0 || fd == -EEXIST || fd == -EROFS) /* EROFS comes before EEXIST */
+			fd = open_component(dir, plain);
+		if (fd == -ENOENT)
+			fd = -EROFS;
 	}
-	return dir;
+	sys_call1(SYS_close, dir);
+	return fd;
 }
 
 int walk_identify(int fd, struct walk_identity *ret)

@@ -220,6 +220,15 @@ static void place_upper(const struct plan_host *host, struct draft *draft, size_
 	draft->ops[index].upper = draft_text(draft, path);
 }
 
+/* With a single id mapped, a file of another owner or group cannot be copied up (EOVERFLOW in the command). */
+static void warn_foreign(const struct plan_host *host, const struct entry *entry, struct draft *draft)
+{
+	if (host->has_range || (entry->st.st_uid == host->uid && entry->st.st_gid == host->gid))
+		return;
+	draft_warn(draft, "%s belongs to another %s: files of it that the command changes in the copy fail with EOVERFLOW (\"Value too large\"); show it with :rw or :ro, or copy it first",
+	           entry->source, entry->st.st_uid == host->uid ? "group than your primary one" : "user");
+}
+
 static int add_op(const struct plan_host *host, const struct entry *entry, enum tree_ids ids, struct draft *draft, struct hutch_error *err)
 {
 	if (!entry->target)
@@ -229,6 +238,8 @@ static int add_op(const struct plan_host *host, const struct entry *entry, enum 
 		if (ret < 0)
 			return ret;
 	}
+	if (entry->kind == PLAN_OP_OVERLAY && entry->access == HUTCH_ACCESS_COW)
+		warn_foreign(host, entry, draft);
 	struct plan_op *op = draft_op(draft, entry->kind, entry->target);
 	size_t index = draft->ops_count - 1;
 	fill_op(host, entry, draft, op);
