@@ -32,6 +32,7 @@ extern "C" {
 struct hutch;
 struct hutch_sandbox;
 struct hutch_process;
+struct hutch_result;
 
 const char *hutch_version(void);
 
@@ -52,7 +53,8 @@ int hutch_dispatch(struct hutch *h, int timeout_ms, struct hutch_error *err);
 
 /* ---- sandboxes ---- */
 
-/* Builds a sandbox for `spec` and starts `command` as its main command. Returns once the sandbox is under way; whether
+/* Builds a sandbox for `spec` and starts `command` as its main command (NULL: it has none, stays until it is freed or
+ * stopped, and takes commands by hutch_sandbox_exec). Returns once the sandbox is under way; whether
  * the start succeeded is told by the first wait (outcome not_started). What is wrong with the request itself is an
  * error here and nothing has been started. */
 int hutch_sandbox_run(struct hutch *h, const struct hutch_spec *spec, const struct hutch_command *command,
@@ -61,11 +63,19 @@ int hutch_sandbox_run(struct hutch *h, const struct hutch_spec *spec, const stru
 /* Waits (-1: without bound) until the main command has ended and nothing is left of it. HUTCH_E_TIMEOUT after
  * timeout_ms: nothing has changed, wait again. With `check` and a failed command: -HUTCH_E_EXECUTION, *ret is set too.
  * The result is the caller's: hutch_result_free. */
-struct hutch_result;
 int hutch_sandbox_wait_until_complete(struct hutch_sandbox *sandbox, int64_t timeout_ms, struct hutch_result **ret,
                                       struct hutch_error *err);
 
-/* Kills and reaps everything in it. */
+/* Starts a further command. Any number may run at the same time; each is timed, ended and told apart from the others:
+ * its timeout, kill or on_exit ends exactly its own tree. HUTCH_E_STATE once the main command has ended. The process is
+ * the caller's until hutch_process_free, but not longer than the sandbox. */
+int hutch_sandbox_exec(struct hutch_sandbox *sandbox, const struct hutch_command *command, struct hutch_process **ret,
+                       struct hutch_error *err);
+
+/* TERM to every command, KILL to all after grace_ms; returns when nothing is left of it. Results can still be had. */
+int hutch_sandbox_stop(struct hutch_sandbox *sandbox, uint64_t grace_ms, struct hutch_error *err);
+
+/* Kills and reaps everything in it, and frees its processes. */
 void hutch_sandbox_free(struct hutch_sandbox *sandbox);
 
 /* The same for a program that is about to exit and does not want to wait for the kernel to take the namespaces apart:
@@ -74,7 +84,7 @@ void hutch_sandbox_abandon(struct hutch_sandbox *sandbox);
 
 const char *hutch_sandbox_id(const struct hutch_sandbox *sandbox);
 
-/* The process of the main command; it belongs to the sandbox. */
+/* The process of the main command; NULL if there is none. It belongs to the sandbox. */
 struct hutch_process *hutch_sandbox_main(struct hutch_sandbox *sandbox);
 
 /* Stops (true) or continues (false) every process of the sandbox, init excepted. */
@@ -89,6 +99,26 @@ enum hutch_process_state {
 	HUTCH_PROCESS_ENDED
 };
 enum hutch_process_state hutch_process_state(const struct hutch_process *process);
+
+/* As hutch_sandbox_wait_until_complete, for one command. */
+int hutch_process_result(struct hutch_process *process, int64_t timeout_ms, struct hutch_result **ret, struct hutch_error *err);
+
+/* What a command on HUTCH_IO_STREAM does, as it happens. */
+enum hutch_event_kind {
+	HUTCH_EVENT_STDOUT = 0,
+	HUTCH_EVENT_STDERR,
+	HUTCH_EVENT_EXIT        /* told once, after all output; ask hutch_process_result for the rest */
+};
+struct hutch_event {
+	enum hutch_event_kind kind;
+	const char *data;       /* `size` bytes, valid until the next call for this process */
+	size_t size;
+};
+/* The next event: 1, or 0 when the exit has been told already. HUTCH_E_TIMEOUT after timeout_ms (-1: no bound). */
+int hutch_process_next(struct hutch_process *process, int64_t timeout_ms, struct hutch_event *ret, struct hutch_error *err);
+
+/* Kills the command's tree if it runs, and frees the process. Not for the main command's, which is the sandbox's. */
+void hutch_process_free(struct hutch_process *process);
 
 /* Sends `signo` to the command's process group. -HUTCH_E_STATE when it has ended. */
 int hutch_process_signal(struct hutch_process *process, int signo, struct hutch_error *err);

@@ -146,7 +146,8 @@ enum hutch_io {
 	HUTCH_IO_FD,          /* `fd` of the caller is passed as it is; must not be a terminal */
 	HUTCH_IO_CAPTURE,     /* stdout, stderr: kept in the result, up to output_limit */
 	HUTCH_IO_PIPE,        /* stdin: written with hutch_process_write_stdin */
-	HUTCH_IO_PTY          /* this stream is the command's own pseudo-terminal (one for all streams that ask) */
+	HUTCH_IO_PTY,         /* this stream is the command's own pseudo-terminal (one for all streams that ask) */
+	HUTCH_IO_STREAM       /* stdout, stderr: handed out in chunks by hutch_process_next; the command waits for its reader */
 };
 
 struct hutch_stream {

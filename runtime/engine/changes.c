@@ -122,7 +122,7 @@ int changes_copy(struct changes_reader *reader, int fd, struct hutch_error *err)
 
 int changes_request(struct hutch_sandbox *sandbox, bool contents, uint64_t root, struct hutch_error *err)
 {
-	if (sandbox->main.state != HUTCH_PROCESS_ENDED)
+	if (sandbox->main && sandbox->main->state != HUTCH_PROCESS_ENDED)
 		return err_set(err, HUTCH_E_STATE, "the main command has not ended yet");
 	int ends[2];
 	if (pipe(ends) < 0)

@@ -40,11 +40,14 @@ struct watch {
 	int events;
 };
 
-/* A captured stream. */
+/* A captured or streamed output. */
 struct capture {
 	struct watch watch;
 	struct hutch_process *process;
 	bool is_captured;
+	bool is_streamed;    /* handed out by hutch_process_next, chunk by chunk; `data` holds at most one */
+	bool is_paused;      /* a chunk waits to be taken, so nothing is read */
+	bool is_taken;       /* ... and has been handed out */
 	char *data;
 	size_t size, capacity;
 	uint64_t total, limit;
@@ -59,7 +62,10 @@ enum force {
 
 struct hutch_process {
 	struct hutch_sandbox *sandbox;
+	struct hutch_process *next;
 	uint32_t id;
+	bool is_main;
+	bool is_exit_told;             /* hutch_process_next has handed out the exit */
 	enum hutch_process_state state;
 	char **argv;
 	struct hutch_command settings; /* its pointers are not used */
@@ -71,13 +77,20 @@ struct hutch_process {
 	bool has_reason;               /* `reason` was decided by us: it is not what wait told */
 	enum hutch_outcome reason;
 	int64_t deadline_ms;           /* monotonic; of the timeout, or of the next step of force */
-	int64_t lifetime_ms;
 
 	int status;
 	struct hutch_error error;      /* when not started */
 	bool started;
-	int64_t started_ns;
 	double wall_ms, user_ms, system_ms;
+};
+
+/* What later commands need of the request that a sandbox was made with. Plain values, and strings of its own. */
+struct request {
+	struct hutch_spec spec;        /* pointers that are not listed below are NULL */
+	struct hutch_ulimit *ulimits;  /* = spec.limits.ulimits */
+	char *workspace;               /* its path inside; NULL: none */
+	struct plan_host host;
+	uint64_t range;                /* first id of the host, 0: a single id is mapped */
 };
 
 struct hutch_sandbox {
@@ -87,6 +100,7 @@ struct hutch_sandbox {
 	struct watch control;
 	struct guest guest;
 	bool is_ready, is_gone, is_freed;
+	bool was_ended;                /* by stop or kill */
 	unsigned open_handles;
 	int range_lock;
 	char *upper;                   /* directory on disk with upper layers, removed at the end */
@@ -95,10 +109,12 @@ struct hutch_sandbox {
 	uint32_t workspace_op;         /* index of the workspace's op if it is copy-on-write, else ~0 */
 	char **warnings;
 	size_t warnings_count;
-	uint32_t best_effort;
-	struct hutch_limits limits;
+	struct request request;        /* what it was made with */
 	uint64_t scratch_bytes;
-	struct hutch_process main;
+	struct hutch_process *processes; /* all that have not been freed */
+	struct hutch_process *main;    /* NULL: it has no main command */
+	uint32_t last_id;
+	int64_t lifetime_ms, idle_since_ms, kill_at_ms; /* deadlines, monotonic; NO_DEADLINE: none */
 };
 
 struct hutch {
@@ -114,6 +130,7 @@ struct hutch {
 /* loop.c */
 int64_t loop_now_ms(void);
 int loop_watch(struct hutch *h, struct watch *watch, struct hutch_sandbox *sandbox, int fd, int events, void (*ready)(struct watch *));
+void loop_rewatch(struct watch *watch);     /* after uv_poll_stop */
 void loop_unwatch(struct watch *watch);     /* closes the descriptor, too */
 void loop_flush(struct hutch *h);           /* registers what was started, runs due callbacks */
 void loop_set_deadlines(struct hutch *h);   /* after any change of a deadline */
@@ -121,23 +138,43 @@ void loop_set_deadlines(struct hutch *h);   /* after any change of a deadline */
 /* start.c */
 int sandbox_start(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_error *err);
 
+/* exec.c: a command on its way to init. */
+int request_keep(struct request *request, const struct hutch_spec *spec, const struct plan_host *host, const char *workspace, uint64_t range);
+void request_done(struct request *request);
+struct launch_request {
+	struct hutch_process *process;
+	int fds[4];                    /* of MESSAGE_EXEC */
+	bool owned[4];
+	unsigned count;
+};
+int exec_prepare(struct hutch_sandbox *sandbox, const struct hutch_command *command, bool is_main, struct launch_request *ret, struct hutch_error *err);
+int exec_send(int channel, const struct launch_request *launch, struct hutch_error *err);
+void exec_done(struct launch_request *launch);  /* closes what is owned; the process stays the sandbox's */
+
 /* sandbox.c */
 void sandbox_gone(struct hutch_sandbox *sandbox, const struct hutch_error *why);
 void sandbox_warn(struct hutch_sandbox *sandbox, const char *text);
 int sandbox_send(struct hutch_sandbox *sandbox, const struct message *message, const int *fds, unsigned count);
 void sandbox_control_ready(struct watch *watch);
-void sandbox_end(struct hutch_sandbox *sandbox); /* kills and reaps; keeps the results */
+void sandbox_stop(struct hutch_sandbox *sandbox, int64_t grace_ms);
+void sandbox_deadline(struct hutch_sandbox *sandbox, int64_t now_ms);
+int64_t sandbox_next_deadline(const struct hutch_sandbox *sandbox);
 
 /* process.c */
 void process_message(struct hutch_process *process, const struct message *message);
 void process_finish(struct hutch_process *process);
+void process_end(struct hutch_process *process, enum hutch_outcome reason); /* TERM, and KILL after its grace */
+void process_stop(struct hutch_process *process); /* TERM; the sandbox is to end */
+void process_lost(struct hutch_process *process, const struct hutch_error *why); /* its sandbox is gone */
 void process_force(struct hutch_process *process, enum force force);
 void process_deadline(struct hutch_process *process, int64_t now_ms);
 int64_t process_next_deadline(const struct hutch_process *process);
+struct hutch_process *process_new(struct hutch_sandbox *sandbox, const struct hutch_command *command, bool is_main, struct hutch_error *err);
+void process_drop(struct hutch_process *process); /* frees it; it must have ended */
 
 /* output.c */
-int capture_open(struct hutch_process *process, struct capture *capture, const struct plan_host *host, uint32_t inside_uid,
-                 uint64_t base, int *ret_write_end, struct hutch_error *err);
+int capture_open(struct hutch_process *process, struct capture *capture, int *ret_write_end, struct hutch_error *err);
+void capture_resume(struct capture *capture); /* the chunk has been taken */
 void capture_drain(struct capture *capture);
 
 /* result.c */

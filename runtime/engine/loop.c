@@ -54,6 +54,11 @@ int loop_watch(struct hutch *h, struct watch *watch, struct hutch_sandbox *sandb
 	return events ? uv_poll_start(&watch->handle, events, on_ready) : 0;
 }
 
+void loop_rewatch(struct watch *watch)
+{
+	uv_poll_start(&watch->handle, watch->events, on_ready);
+}
+
 void loop_unwatch(struct watch *watch)
 {
 	if (!watch->is_open)
@@ -74,7 +79,7 @@ void loop_set_deadlines(struct hutch *h)
 {
 	int64_t next = NO_DEADLINE;
 	for (const struct hutch_sandbox *sandbox = h->sandboxes; sandbox; sandbox = sandbox->next) {
-		int64_t deadline = process_next_deadline(&sandbox->main);
+		int64_t deadline = sandbox_next_deadline(sandbox);
 		next = deadline < next ? deadline : next;
 	}
 	struct itimerspec when = {0}; /* zero: disarmed */
@@ -94,7 +99,7 @@ static void on_timer(struct watch *watch)
 	h->handled++;
 	int64_t now = loop_now_ms();
 	for (struct hutch_sandbox *sandbox = h->sandboxes; sandbox; sandbox = sandbox->next)
-		process_deadline(&sandbox->main, now);
+		sandbox_deadline(sandbox, now);
 	loop_set_deadlines(h);
 }
 

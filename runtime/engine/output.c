@@ -20,6 +20,8 @@
 /* Makes room for at least one byte more; how much there is then. mmap'd blocks grow without being copied. */
 static size_t make_room(struct capture *capture)
 {
+	if (capture->is_streamed && capture->capacity > 0)
+		return capture->capacity - capture->size;
 	if (capture->size < capture->capacity)
 		return capture->capacity - capture->size;
 	uint64_t capacity = capture->capacity ? (uint64_t)capture->capacity * 2 : FIRST_SIZE;
@@ -38,7 +40,7 @@ static size_t make_room(struct capture *capture)
 static void check_limit(struct capture *capture)
 {
 	struct hutch_process *process = capture->process;
-	if (capture->total <= capture->limit || process->settings.on_output_limit != HUTCH_OUTPUT_KILL || process->has_reason)
+	if (capture->is_streamed || capture->total <= capture->limit || process->settings.on_output_limit != HUTCH_OUTPUT_KILL || process->has_reason)
 		return;
 	process->has_reason = true;
 	process->reason = HUTCH_OUTCOME_OUTPUT_LIMIT;
@@ -64,15 +66,45 @@ static bool read_some(struct capture *capture, bool *ret_end)
 	return true;
 }
 
+/* One chunk at a time: the command waits while nobody takes it. */
+static void stream(struct capture *capture)
+{
+	bool end = false;
+	if (read_some(capture, &end)) {
+		uv_poll_stop(&capture->watch.handle);
+		capture->is_paused = true;
+	} else if (end) {
+		loop_unwatch(&capture->watch);
+	}
+}
+
 static void on_output(struct watch *watch)
 {
 	struct capture *capture = (void *)((char *)watch - offsetof(struct capture, watch));
 	bool end = false;
 	watch->sandbox->h->handled++;
+	if (capture->is_streamed) {
+		stream(capture);
+		return;
+	}
 	for (unsigned i = 0; i < 16 && read_some(capture, &end); i++) /* others want their turn */
 		;
 	if (end)
 		loop_unwatch(watch);
+}
+
+void capture_resume(struct capture *capture)
+{
+	capture->is_paused = false;
+	capture->size = 0;
+	if (!capture->watch.is_open)
+		return;
+	if (capture->process->state == HUTCH_PROCESS_ENDED) /* what is left in the pipe, and no more than that */
+		stream(capture);
+	if (capture->watch.is_open && !capture->is_paused && capture->process->state == HUTCH_PROCESS_ENDED)
+		loop_unwatch(&capture->watch);
+	else if (capture->watch.is_open && !capture->is_paused)
+		loop_rewatch(&capture->watch);
 }
 
 /* What is in the pipe when the command has ended. A background child may go on writing: that is not waited for, and not
@@ -80,27 +112,33 @@ static void on_output(struct watch *watch)
 void capture_drain(struct capture *capture)
 {
 	bool end = false;
+	if (capture->is_streamed) {
+		if (!capture->is_paused)
+			capture_resume(capture);
+		return;
+	}
 	uint64_t stop = capture->total + 2 * BIG_PIPE;
 	while (capture->watch.is_open && capture->total < stop && read_some(capture, &end))
 		;
 	loop_unwatch(&capture->watch);
 }
 
-int capture_open(struct hutch_process *process, struct capture *capture, const struct plan_host *host, uint32_t inside_uid,
-                 uint64_t base, int *ret_write_end, struct hutch_error *err)
+int capture_open(struct hutch_process *process, struct capture *capture, int *ret_write_end, struct hutch_error *err)
 {
 	struct hutch *h = process->sandbox->h;
+	const struct request *request = &process->sandbox->request;
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot make a pipe");
 	if (h->big_pipes < BIG_PIPES_MAX && fcntl(ends[0], F_SETPIPE_SZ, BIG_PIPE) > 0)
 		h->big_pipes++;
 	/* so that the command can open its own /dev/stdout */
-	if (host->is_privileged && fchown(ends[1], (uid_t)(base + inside_uid), (gid_t)(base + inside_uid)) < 0)
+	uid_t id = (uid_t)(request->range + request->spec.uid);
+	if (request->host.is_privileged && fchown(ends[1], id, id) < 0)
 		errno = 0;
 	capture->process = process;
-	capture->is_captured = true;
-	capture->limit = process->settings.output_limit;
+	capture->is_captured = !capture->is_streamed;
+	capture->limit = capture->is_streamed ? FIRST_SIZE : process->settings.output_limit;
 	int error = loop_watch(h, &capture->watch, process->sandbox, ends[0], UV_READABLE, on_output);
 	if (error < 0) {
 		close(ends[0]);

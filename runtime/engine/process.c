@@ -5,18 +5,22 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "engine/channel.h"
 #include "engine/engine.h"
 #include "plan/stage.h"
 
-#define INIT_ANSWERS_MS 100 /* after that, init is killed and everything with it */
+/* After that, init is killed and everything with it. */
+#define INIT_ANSWERS_MS 100  /* killing all is one system call */
+#define SWEEP_TAKES_MS  5000 /* killing one tree among others takes up to some hundred milliseconds (fork bombs) */
 
 /* ---- force ---- */
 
@@ -39,8 +43,8 @@ void process_force(struct hutch_process *process, enum force force)
 		process->deadline_ms = now + (int64_t)process->settings.grace_ms;
 		break;
 	case FORCE_KILL:
-		send_simple(process, MESSAGE_KILL_ALL, 0);
-		process->deadline_ms = now + INIT_ANSWERS_MS;
+		send_simple(process, process->is_main ? MESSAGE_KILL_ALL : MESSAGE_KILL, 0);
+		process->deadline_ms = now + (process->is_main ? INIT_ANSWERS_MS : SWEEP_TAKES_MS);
 		break;
 	case FORCE_INIT:
 		process->deadline_ms = NO_DEADLINE;
@@ -61,15 +65,7 @@ static void decide(struct hutch_process *process, enum hutch_outcome reason)
 
 void process_deadline(struct hutch_process *process, int64_t now)
 {
-	if (process->state == HUTCH_PROCESS_ENDED)
-		return;
-	if (now >= process->lifetime_ms) {
-		process->lifetime_ms = NO_DEADLINE;
-		decide(process, HUTCH_OUTCOME_KILLED);
-		process_force(process, FORCE_TERM);
-		return;
-	}
-	if (now < process->deadline_ms)
+	if (process->state == HUTCH_PROCESS_ENDED || now < process->deadline_ms)
 		return;
 	if (process->force == FORCE_NONE) {
 		decide(process, HUTCH_OUTCOME_TIMEOUT);
@@ -82,9 +78,7 @@ void process_deadline(struct hutch_process *process, int64_t now)
 
 int64_t process_next_deadline(const struct hutch_process *process)
 {
-	if (process->state == HUTCH_PROCESS_ENDED)
-		return NO_DEADLINE;
-	return process->deadline_ms < process->lifetime_ms ? process->deadline_ms : process->lifetime_ms;
+	return process->state == HUTCH_PROCESS_ENDED ? NO_DEADLINE : process->deadline_ms;
 }
 
 /* ---- what init tells ---- */
@@ -94,20 +88,12 @@ void process_finish(struct hutch_process *process)
 	if (process->state == HUTCH_PROCESS_ENDED)
 		return;
 	process->state = HUTCH_PROCESS_ENDED;
-	process->deadline_ms = process->lifetime_ms = NO_DEADLINE;
-	if (process->out.is_captured)
-		capture_drain(&process->out);
-	if (process->err.is_captured)
-		capture_drain(&process->err);
+	process->deadline_ms = NO_DEADLINE;
+	capture_drain(&process->out);
+	capture_drain(&process->err);
+	process->sandbox->idle_since_ms = loop_now_ms();
 	loop_unwatch(&process->in);
 	loop_set_deadlines(process->sandbox->h);
-}
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 static int error_code(const struct message *message)
@@ -154,7 +140,6 @@ void process_message(struct hutch_process *process, const struct message *messag
 	case MESSAGE_STARTED:
 		process->state = HUTCH_PROCESS_RUNNING;
 		process->started = true;
-		process->started_ns = now_ns();
 		break;
 	case MESSAGE_NOT_STARTED:
 		set_error(process, message);
@@ -171,6 +156,7 @@ void process_message(struct hutch_process *process, const struct message *messag
 	case MESSAGE_SETUP:
 	case MESSAGE_EXEC:
 	case MESSAGE_SIGNAL:
+	case MESSAGE_KILL:
 	case MESSAGE_KILL_ALL:
 	case MESSAGE_SUSPEND:
 	case MESSAGE_CHANGES:
@@ -179,6 +165,91 @@ void process_message(struct hutch_process *process, const struct message *messag
 	case MESSAGE_TERMINAL:
 	case MESSAGE_TYPES: break;
 	}
+}
+
+void process_end(struct hutch_process *process, enum hutch_outcome reason)
+{
+	decide(process, reason);
+	process_force(process, FORCE_TERM);
+}
+
+void process_stop(struct hutch_process *process)
+{
+	decide(process, HUTCH_OUTCOME_KILLED);
+	send_simple(process, MESSAGE_SIGNAL, SIGTERM);
+	send_simple(process, MESSAGE_SIGNAL, SIGCONT);
+}
+
+void process_lost(struct hutch_process *process, const struct hutch_error *why)
+{
+	if (process->state == HUTCH_PROCESS_ENDED)
+		return;
+	process->status = SIGKILL; /* the kernel kills all of a PID namespace without its init */
+	if (!process->started) {
+		if (why)
+			process->error = *why;
+		else
+			err_set(&process->error, HUTCH_E_GONE, "the sandbox ended before the command had started");
+	} else {
+		if (!process->has_reason && !process->sandbox->was_ended)
+			sandbox_warn(process->sandbox, "the sandbox's init ended unexpectedly; everything in it was killed");
+		decide(process, HUTCH_OUTCOME_KILLED);
+	}
+	process_finish(process);
+}
+
+/* ---- birth and death ---- */
+
+static char **copy_strings(const char *const *strings)
+{
+	size_t count = 0;
+	while (strings[count])
+		count++;
+	char **copy = calloc(count + 1, sizeof *copy);
+	for (size_t i = 0; copy && i < count; i++)
+		copy[i] = strdup(strings[i]);
+	return copy;
+}
+
+struct hutch_process *process_new(struct hutch_sandbox *sandbox, const struct hutch_command *command, bool is_main, struct hutch_error *err)
+{
+	struct hutch_process *process = calloc(1, sizeof *process);
+	char **argv = process ? copy_strings(command->argv) : NULL;
+	if (!argv) {
+		free(process);
+		err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
+		return NULL;
+	}
+	*process = (struct hutch_process){
+		.sandbox = sandbox, .next = sandbox->processes, .id = ++sandbox->last_id, .is_main = is_main, .argv = argv, .settings = *command,
+		.pty = -1, .deadline_ms = command->timeout_ms ? loop_now_ms() + (int64_t)command->timeout_ms : NO_DEADLINE,
+		.wall_ms = -1, .user_ms = -1, .system_ms = -1,
+	};
+	process->out.is_streamed = command->out.io == HUTCH_IO_STREAM;
+	process->err.is_streamed = command->err.io == HUTCH_IO_STREAM;
+	sandbox->processes = process;
+	return process;
+}
+
+/* The watches' memory must outlive their close callbacks, which the next turn of the loop runs. */
+void process_drop(struct hutch_process *process)
+{
+	struct hutch_process **at = &process->sandbox->processes;
+	while (*at && *at != process)
+		at = &(*at)->next;
+	if (*at)
+		*at = process->next;
+	loop_unwatch(&process->out.watch);
+	loop_unwatch(&process->err.watch);
+	loop_unwatch(&process->in);
+	cleanup_close(&process->pty);
+	loop_flush(process->sandbox->h);
+	free(process->out.data);
+	free(process->err.data);
+	for (char **arg = process->argv; *arg; arg++)
+		free(*arg);
+	free(process->argv);
+	free(process);
 }
 
 /* ---- public ---- */
@@ -295,4 +366,67 @@ int hutch_process_close_stdin(struct hutch_process *process, struct hutch_error 
 		return err_set(err, HUTCH_E_STATE, "the command's stdin is not a pipe of the library's");
 	loop_unwatch(&process->in);
 	return 0;
+}
+
+/* ---- events ---- */
+
+static bool take_chunk(struct capture *capture, enum hutch_event_kind kind, struct hutch_event *ret)
+{
+	if (!capture->is_paused)
+		return false;
+	*ret = (struct hutch_event){.kind = kind, .data = capture->data, .size = capture->size};
+	capture->is_taken = true;
+	return true;
+}
+
+/* The chunk of the last call has been used. */
+static void release_chunk(struct capture *capture)
+{
+	if (!capture->is_taken)
+		return;
+	capture->is_taken = false;
+	capture_resume(capture);
+}
+
+static bool next_event(struct hutch_process *process, struct hutch_event *ret)
+{
+	if (take_chunk(&process->out, HUTCH_EVENT_STDOUT, ret) || take_chunk(&process->err, HUTCH_EVENT_STDERR, ret))
+		return true;
+	if (process->state != HUTCH_PROCESS_ENDED || process->is_exit_told)
+		return false;
+	process->is_exit_told = true;
+	*ret = (struct hutch_event){.kind = HUTCH_EVENT_EXIT};
+	return true;
+}
+
+int hutch_process_next(struct hutch_process *process, int64_t timeout_ms, struct hutch_event *ret, struct hutch_error *err)
+{
+	int64_t end = timeout_ms < 0 ? NO_DEADLINE : loop_now_ms() + timeout_ms;
+	release_chunk(&process->out);
+	release_chunk(&process->err);
+	for (;;) {
+		if (next_event(process, ret))
+			return 1;
+		if (process->is_exit_told)
+			return 0;
+		int64_t left = end == NO_DEADLINE ? INT32_MAX : end - loop_now_ms();
+		if (left <= 0 && timeout_ms != 0)
+			return err_set(err, HUTCH_E_TIMEOUT, "nothing has happened within %lld ms", (long long)timeout_ms);
+		int error = hutch_dispatch(process->sandbox->h, left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left, err);
+		if (error < 0)
+			return error;
+		if (timeout_ms == 0 && !next_event(process, ret))
+			return err_set(err, HUTCH_E_TIMEOUT, "nothing has happened");
+		if (timeout_ms == 0)
+			return 1;
+	}
+}
+
+void hutch_process_free(struct hutch_process *process)
+{
+	if (!process || process->is_main)
+		return;
+	if (process->state != HUTCH_PROCESS_ENDED)
+		send_simple(process, MESSAGE_KILL, 0);
+	process_drop(process);
 }

@@ -102,16 +102,17 @@ static void add_limit(struct hutch_result *result, const char *name, uint64_t va
 	limit->value = value;
 }
 
-static int set_limits(const struct hutch_sandbox *sandbox, struct hutch_result *result)
+static int set_limits(const struct hutch_process *process, struct hutch_result *result)
 {
-	const struct hutch_limits *limits = &sandbox->limits;
+	const struct hutch_sandbox *sandbox = process->sandbox;
+	const struct hutch_limits *limits = &sandbox->request.spec.limits;
 	result->limits_enforced = calloc(10, sizeof *result->limits_enforced);
 	if (!result->limits_enforced)
 		return -1;
 	add_limit(result, "pids", limits->pids, "rlimit");
 	add_limit(result, "disk", sandbox->scratch_bytes, sandbox->upper ? "none" : "tmpfs");
-	if (sandbox->main.settings.timeout_ms)
-		add_limit(result, "timeout", sandbox->main.settings.timeout_ms, "timer");
+	if (process->settings.timeout_ms)
+		add_limit(result, "timeout", process->settings.timeout_ms, "timer");
 	/* what was asked for and allowed not to be had */
 	if (limits->memory_bytes)
 		add_limit(result, "memory", limits->memory_bytes, "none");
@@ -144,7 +145,7 @@ int result_make(const struct hutch_process *process, struct hutch_result **ret, 
 	result->command = copy_list(process->argv);
 	result->warnings = copy_list(sandbox->warnings);
 	if (!result->command || !result->warnings || copy_output(&process->out, &result->out) < 0 || copy_output(&process->err, &result->err) < 0 ||
-	    set_limits(sandbox, result) < 0) {
+	    set_limits(process, result) < 0) {
 		hutch_result_free(result);
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
 	}

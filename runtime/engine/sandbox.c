@@ -15,6 +15,7 @@
 #include "engine/channel.h"
 #include "engine/engine.h"
 #include "plan/stage.h"
+#include "spec/check.h"
 
 void sandbox_warn(struct hutch_sandbox *sandbox, const char *text)
 {
@@ -37,24 +38,6 @@ int sandbox_send(struct hutch_sandbox *sandbox, const struct message *message, c
 
 /* ---- the end ---- */
 
-static void fail_process(struct hutch_process *process, const struct hutch_error *why)
-{
-	if (process->state == HUTCH_PROCESS_ENDED)
-		return;
-	process->status = SIGKILL; /* the kernel kills all of a PID namespace without its init */
-	if (!process->started) {
-		if (why)
-			process->error = *why;
-		else
-			err_set(&process->error, HUTCH_E_GONE, "the sandbox ended before the command had started");
-	} else if (!process->has_reason) {
-		process->has_reason = true;
-		process->reason = HUTCH_OUTCOME_KILLED;
-		sandbox_warn(process->sandbox, "the sandbox's init ended unexpectedly; everything in it was killed");
-	}
-	process_finish(process);
-}
-
 /* Everything in the sandbox is dead when this returns. */
 void sandbox_gone(struct hutch_sandbox *sandbox, const struct hutch_error *why)
 {
@@ -63,7 +46,51 @@ void sandbox_gone(struct hutch_sandbox *sandbox, const struct hutch_error *why)
 	sandbox->is_gone = true;
 	guest_end(&sandbox->guest);
 	loop_unwatch(&sandbox->control);
-	fail_process(&sandbox->main, why);
+	for (struct hutch_process *process = sandbox->processes; process; process = process->next)
+		process_lost(process, why);
+}
+
+/* ---- time ---- */
+
+int64_t sandbox_next_deadline(const struct hutch_sandbox *sandbox)
+{
+	if (sandbox->is_gone)
+		return NO_DEADLINE;
+	int64_t next = sandbox->lifetime_ms < sandbox->kill_at_ms ? sandbox->lifetime_ms : sandbox->kill_at_ms;
+	for (const struct hutch_process *process = sandbox->processes; process; process = process->next) {
+		int64_t deadline = process_next_deadline(process);
+		next = deadline < next ? deadline : next;
+	}
+	return next;
+}
+
+void sandbox_deadline(struct hutch_sandbox *sandbox, int64_t now)
+{
+	if (now >= sandbox->lifetime_ms) {
+		sandbox->lifetime_ms = NO_DEADLINE;
+		sandbox_warn(sandbox, "the sandbox's lifetime is over");
+		if (sandbox->main)
+			process_end(sandbox->main, HUTCH_OUTCOME_KILLED); /* init stays, to tell what was changed */
+		else
+			sandbox_stop(sandbox, SPEC_GRACE_DEFAULT_MS);
+	}
+	if (now >= sandbox->kill_at_ms) {
+		sandbox->kill_at_ms = NO_DEADLINE;
+		sandbox_gone(sandbox, NULL);
+	}
+	for (struct hutch_process *process = sandbox->processes; process; process = process->next)
+		process_deadline(process, now);
+}
+
+/* TERM to every command, and when the grace is over the end of init, which is the end of everything. */
+void sandbox_stop(struct hutch_sandbox *sandbox, int64_t grace_ms)
+{
+	sandbox->was_ended = true;
+	for (struct hutch_process *process = sandbox->processes; process; process = process->next)
+		if (process->state != HUTCH_PROCESS_ENDED)
+			process_stop(process);
+	sandbox->kill_at_ms = loop_now_ms() + grace_ms;
+	loop_set_deadlines(sandbox->h);
 }
 
 /* ---- what init says ---- */
@@ -77,7 +104,7 @@ static void ready(struct hutch_sandbox *sandbox, const struct message *message)
 		if (!(message->value & (1u << i)))
 			continue;
 		const char *layer = hutch_requirement_name(1u << i);
-		bool allowed = sandbox->best_effort & (1u << i);
+		bool allowed = sandbox->request.spec.best_effort & (1u << i);
 		snprintf(text, sizeof text, "layer %s is not in force: %s", layer,
 		         allowed ? "it could not be had, and --best-effort allows that" : i == 1 ? "the quota of keys is used up (the filter refuses the calls all the same)" : "this kernel does not have it");
 		sandbox_warn(sandbox, text);
@@ -103,25 +130,33 @@ static void failed(struct hutch_sandbox *sandbox, struct message *message)
 	sandbox_gone(sandbox, &why);
 }
 
-static void take_terminal(struct hutch_sandbox *sandbox, int fd)
+/* The process that a message is about, if the sandbox has it. */
+static struct hutch_process *find_process(const struct hutch_sandbox *sandbox, uint32_t id)
 {
-	if (sandbox->main.pty >= 0 || fd < 0) {
-		cleanup_close(&fd);
-		return;
-	}
-	sandbox->main.pty = fd;
+	struct hutch_process *process = sandbox->processes;
+	while (process && process->id != id)
+		process = process->next;
+	return process;
+}
+
+static void take_terminal(struct hutch_process *process, int fd)
+{
+	if (process && process->pty < 0)
+		process->pty = TAKE_FD(fd);
+	cleanup_close(&fd);
 }
 
 static void handle(struct hutch_sandbox *sandbox, struct message *message, int fd)
 {
+	struct hutch_process *process = find_process(sandbox, message->id);
 	if (message->type == MESSAGE_READY)
 		ready(sandbox, message);
 	else if (message->type == MESSAGE_FAILED)
 		failed(sandbox, message);
 	else if (message->type == MESSAGE_TERMINAL)
-		take_terminal(sandbox, fd);
-	else if (message->id == sandbox->main.id)
-		process_message(&sandbox->main, message);
+		take_terminal(process, fd);
+	else if (process)
+		process_message(process, message);
 }
 
 void sandbox_control_ready(struct watch *watch)
@@ -179,8 +214,7 @@ int hutch_sandbox_run(struct hutch *h, const struct hutch_spec *spec, const stru
 	sandbox->range_lock = -1;
 	sandbox->workspace_op = ~0u;
 	sandbox->guest = (struct guest){.pid = -1, .pidfd = -1};
-	sandbox->main = (struct hutch_process){.sandbox = sandbox, .id = 1, .pty = -1, .deadline_ms = NO_DEADLINE, .lifetime_ms = NO_DEADLINE,
-	                                       .wall_ms = -1, .user_ms = -1, .system_ms = -1};
+	sandbox->lifetime_ms = sandbox->kill_at_ms = NO_DEADLINE;
 	make_id(sandbox->id);
 	link_in(h, sandbox);
 	sandbox->open_handles = 1; /* our own, released by free */
@@ -195,9 +229,12 @@ int hutch_sandbox_run(struct hutch *h, const struct hutch_spec *spec, const stru
 	return 0;
 }
 
-static bool is_complete(const struct hutch_sandbox *sandbox)
+static bool has_running(const struct hutch_sandbox *sandbox)
 {
-	return sandbox->main.state == HUTCH_PROCESS_ENDED;
+	for (const struct hutch_process *process = sandbox->processes; process; process = process->next)
+		if (process->state != HUTCH_PROCESS_ENDED)
+			return true;
+	return false;
 }
 
 static int execution_error(const struct hutch_result *result, struct hutch_error *err)
@@ -205,24 +242,31 @@ static int execution_error(const struct hutch_result *result, struct hutch_error
 	return err_set(err, HUTCH_E_EXECUTION, "\"%s\" failed: %s, code %d", result->command[0], hutch_outcome_name((int)result->outcome), result->returncode);
 }
 
-int hutch_sandbox_wait_until_complete(struct hutch_sandbox *sandbox, int64_t timeout_ms, struct hutch_result **ret,
-                                      struct hutch_error *err)
+int hutch_process_result(struct hutch_process *process, int64_t timeout_ms, struct hutch_result **ret, struct hutch_error *err)
 {
 	int64_t end = timeout_ms < 0 ? NO_DEADLINE : loop_now_ms() + timeout_ms;
-	while (!is_complete(sandbox)) {
+	while (process->state != HUTCH_PROCESS_ENDED) {
 		int64_t left = end == NO_DEADLINE ? INT32_MAX : end - loop_now_ms();
-		int error = hutch_dispatch(sandbox->h, left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left, err);
+		int error = hutch_dispatch(process->sandbox->h, left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left, err);
 		if (error < 0)
 			return error;
-		if (!is_complete(sandbox) && left <= 0)
+		if (process->state != HUTCH_PROCESS_ENDED && left <= 0)
 			return err_set(err, HUTCH_E_TIMEOUT, "the command has not ended within %lld ms", (long long)timeout_ms);
 	}
 	struct hutch_result *result;
-	int error = result_make(&sandbox->main, &result, err);
+	int error = result_make(process, &result, err);
 	if (error < 0)
 		return error;
 	*ret = result;
-	return sandbox->main.settings.check && (result->outcome != HUTCH_OUTCOME_EXITED || result->exit_code != 0) ? execution_error(result, err) : 0;
+	return process->settings.check && (result->outcome != HUTCH_OUTCOME_EXITED || result->exit_code != 0) ? execution_error(result, err) : 0;
+}
+
+int hutch_sandbox_wait_until_complete(struct hutch_sandbox *sandbox, int64_t timeout_ms, struct hutch_result **ret,
+                                      struct hutch_error *err)
+{
+	if (!sandbox->main)
+		return err_set(err, HUTCH_E_STATE, "the sandbox has no main command to wait for");
+	return hutch_process_result(sandbox->main, timeout_ms, ret, err);
 }
 
 static void free_strings(char **strings, size_t count)
@@ -232,19 +276,6 @@ static void free_strings(char **strings, size_t count)
 	free(strings);
 }
 
-static void process_done(struct hutch_process *process)
-{
-	loop_unwatch(&process->out.watch);
-	loop_unwatch(&process->err.watch);
-	loop_unwatch(&process->in);
-	cleanup_close(&process->pty);
-	free(process->out.data);
-	free(process->err.data);
-	for (char **arg = process->argv; arg && *arg; arg++)
-		free(*arg);
-	free(process->argv);
-}
-
 void hutch_sandbox_free(struct hutch_sandbox *sandbox)
 {
 	if (!sandbox)
@@ -252,7 +283,9 @@ void hutch_sandbox_free(struct hutch_sandbox *sandbox)
 	struct hutch *h = sandbox->h;
 	sandbox_gone(sandbox, NULL);
 	link_out(h, sandbox);
-	process_done(&sandbox->main);
+	while (sandbox->processes)
+		process_drop(sandbox->processes);
+	request_done(&sandbox->request);
 	free_strings(sandbox->warnings, sandbox->warnings_count);
 	free_strings(sandbox->roots, sandbox->roots_count);
 	if (sandbox->upper)
@@ -279,7 +312,7 @@ const char *hutch_sandbox_id(const struct hutch_sandbox *sandbox)
 
 struct hutch_process *hutch_sandbox_main(struct hutch_sandbox *sandbox)
 {
-	return &sandbox->main;
+	return sandbox->main;
 }
 
 int hutch_sandbox_suspend(struct hutch_sandbox *sandbox, bool stop, struct hutch_error *err)
@@ -288,7 +321,28 @@ int hutch_sandbox_suspend(struct hutch_sandbox *sandbox, bool stop, struct hutch
 	int ret = sandbox_send(sandbox, &message, NULL, 0);
 	if (ret < 0)
 		return err_sys(err, HUTCH_E_GONE, -ret, "the sandbox has ended");
-	if (!stop && sandbox->main.state == HUTCH_PROCESS_STOPPED)
-		sandbox->main.state = HUTCH_PROCESS_RUNNING;
+	for (struct hutch_process *process = sandbox->processes; process && !stop; process = process->next)
+		if (process->state == HUTCH_PROCESS_STOPPED)
+			process->state = HUTCH_PROCESS_RUNNING;
+	return 0;
+}
+
+/* Waits until init, and with it everything, is gone; not longer than the grace and what a kill takes. */
+static void wait_until_gone(struct hutch_sandbox *sandbox)
+{
+	while (!sandbox->is_gone && hutch_dispatch(sandbox->h, -1, NULL) >= 0)
+		if (!has_running(sandbox))
+			sandbox_gone(sandbox, NULL);
+}
+
+int hutch_sandbox_stop(struct hutch_sandbox *sandbox, uint64_t grace_ms, struct hutch_error *err)
+{
+	(void)err;
+	if (sandbox->is_gone)
+		return 0;
+	sandbox_stop(sandbox, (int64_t)grace_ms);
+	if (!has_running(sandbox))
+		sandbox_gone(sandbox, NULL);
+	wait_until_gone(sandbox);
 	return 0;
 }

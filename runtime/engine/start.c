@@ -29,32 +29,26 @@
 struct start {
 	struct hutch_sandbox *sandbox;
 	struct hutch_spec spec;
-	struct hutch_command command;
+	const struct hutch_command *command; /* NULL: none */
 	struct plan_host host;
 	struct draft draft;
-	struct command_draft program;
 	struct filter filter;
+	struct launch_request launch;        /* of the main command */
 	char *workspace;
 	uint64_t range, gid_range;
 	int setup_fds[MESSAGE_FDS];
 	unsigned setup_count, owned_from, owned_to; /* setup_fds[owned_from..owned_to) are closed here */
-	int command_fds[4];
-	unsigned command_count;
-	bool command_owned[4];
 	int channels[2];
 };
 
 static void start_done(struct start *start)
 {
 	draft_done(&start->draft);
-	command_draft_done(&start->program);
 	filter_done(&start->filter);
 	free(start->workspace);
 	for (unsigned i = start->owned_from; i < start->owned_to; i++)
 		cleanup_close(&start->setup_fds[i]);
-	for (unsigned i = 0; i < start->command_count; i++)
-		if (start->command_owned[i])
-			cleanup_close(&start->command_fds[i]);
+	exec_done(&start->launch);
 	cleanup_close(&start->channels[0]);
 	cleanup_close(&start->channels[1]);
 }
@@ -145,12 +139,10 @@ static int choose_filter(struct start *start, struct hutch_error *err)
 	return ret;
 }
 
-static int make_plan(struct start *start, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_error *err)
+static int make_plan(struct start *start, const struct hutch_spec *spec, struct hutch_error *err)
 {
 	draft_init(&start->draft);
 	int ret = spec_check(spec, &start->spec, err);
-	if (ret == 0)
-		ret = command_check(command, &start->command, err);
 	if (ret == 0)
 		ret = find_ids(start, err);
 	if (ret == 0 && start->spec.workspace)
@@ -159,8 +151,6 @@ static int make_plan(struct start *start, const struct hutch_spec *spec, const s
 		ret = choose_upper(start, err);
 	if (ret == 0)
 		ret = plan_sandbox_build(&start->host, &start->spec, &start->draft, err);
-	if (ret == 0)
-		ret = plan_command_build(&start->spec, &start->command, start->workspace, &start->program, err);
 	if (ret == 0)
 		ret = choose_filter(start, err);
 	return ret < 0 ? err_stage(err, ret, "plan") : 0;
@@ -177,8 +167,10 @@ static bool is_file(int fd)
 /* Appends the streams that Landlock shall know. */
 static void add_streams(struct start *start)
 {
-	const struct hutch_stream *streams[] = {&start->command.in, &start->command.out, &start->command.err};
 	start->draft.fixed.streams_from = start->setup_count;
+	if (!start->command)
+		return;
+	const struct hutch_stream *streams[] = {&start->command->in, &start->command->out, &start->command->err};
 	for (unsigned i = 0; i < 3; i++)
 		if (streams[i]->io == HUTCH_IO_FD && is_file(streams[i]->fd) && start->setup_count < MESSAGE_FDS)
 			start->setup_fds[start->setup_count++] = streams[i]->fd;
@@ -218,94 +210,15 @@ static int make_setup(struct start *start, struct hutch_error *err)
 	return 0;
 }
 
-/* Scripts open /dev/stdout; a pipe of root's would refuse the sandbox's user. Only anonymous pipes: a FIFO has a name
- * and an owner that others see. */
-static void lend_pipe(const struct start *start, int fd)
-{
-	struct stat st;
-	char link[64], path[64];
-	if (!start->host.is_privileged || fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode) || st.st_uid != 0)
-		return;
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	ssize_t length = readlink(path, link, sizeof link - 1);
-	if (length < 5 || strncmp(link, "pipe:", 5) != 0)
-		return;
-	uid_t id = (uid_t)(start->range + start->spec.uid);
-	if (fchown(fd, id, id) < 0)
-		return;
-}
-
-static int open_stream(struct start *start, unsigned index, const struct hutch_stream *stream, struct hutch_error *err)
-{
-	struct hutch_process *process = &start->sandbox->main;
-	int fd = -1, ends[2];
-	bool owned = true;
-	switch (stream->io) {
-	case HUTCH_IO_NULL:
-	case HUTCH_IO_PTY: return 0;
-	case HUTCH_IO_DEFAULT:
-		if (index == 0)
-			return 0;
-		__attribute__((fallthrough));
-	case HUTCH_IO_CAPTURE: {
-		int ret = capture_open(process, index == 1 ? &process->out : &process->err, &start->host, start->spec.uid, start->range, &fd, err);
-		if (ret < 0)
-			return ret;
-		break;
-	}
-	case HUTCH_IO_FD:
-		if (fcntl(stream->fd, F_GETFD) < 0)
-			return err_sys(err, HUTCH_E_INVALID, errno, "command.%s.fd %d", index == 0 ? "in" : index == 1 ? "out" : "err", stream->fd);
-		lend_pipe(start, stream->fd);
-		fd = stream->fd;
-		owned = false;
-		break;
-	case HUTCH_IO_PIPE:
-		if (pipe2(ends, O_CLOEXEC) < 0)
-			return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot make a pipe");
-		lend_pipe(start, ends[0]);
-		fd = ends[0];
-		if (loop_watch(start->sandbox->h, &process->in, start->sandbox, ends[1], 0, NULL) < 0)
-			return err_set(err, HUTCH_E_SYSTEM, "cannot watch a pipe");
-		break;
-	}
-	start->command_owned[start->command_count] = owned;
-	start->command_fds[start->command_count++] = fd;
-	return 0;
-}
-
-static int make_command(struct start *start, struct hutch_error *err)
-{
-	struct plan_command *fixed = &start->program.fixed;
-	fixed->flags |= PLAN_MAIN | (start->command.on_exit == HUTCH_ON_EXIT_LEAVE ? PLAN_WAIT_REST : PLAN_KILL_REST);
-	CLEANUP_FREE void *bytes = NULL;
-	size_t size;
-	int ret = command_draft_encode(&start->program, &bytes, &size, err);
-	if (ret < 0)
-		return err_stage(err, ret, "exec");
-	int plan = image_memfd("hutch-command", bytes, size, 0, err);
-	if (plan < 0)
-		return plan;
-	start->command_fds[0] = plan;
-	start->command_owned[0] = true;
-	start->command_count = 1;
-	ret = open_stream(start, 0, &start->command.in, err);
-	if (ret == 0)
-		ret = open_stream(start, 1, &start->command.out, err);
-	if (ret == 0)
-		ret = open_stream(start, 2, &start->command.err, err);
-	return ret;
-}
-
 /* ---- go ---- */
 
 static int queue_requests(struct start *start, struct hutch_error *err)
 {
-	const struct message setup = {.type = MESSAGE_SETUP}, exec = {.type = MESSAGE_EXEC, .id = start->sandbox->main.id};
+	const struct message setup = {.type = MESSAGE_SETUP};
 	int ret = channel_send(start->channels[0], &setup, start->setup_fds, start->setup_count);
-	if (ret == 0)
-		ret = channel_send(start->channels[0], &exec, start->command_fds, start->command_count);
-	return ret < 0 ? err_sys(err, HUTCH_E_SYSTEM, -ret, "cannot talk to init") : 0;
+	if (ret < 0)
+		return err_sys(err, HUTCH_E_SYSTEM, -ret, "cannot talk to init");
+	return start->command ? exec_send(start->channels[0], &start->launch, err) : 0;
 }
 
 static int launch(struct start *start, struct hutch_error *err)
@@ -343,17 +256,6 @@ static int launch(struct start *start, struct hutch_error *err)
 
 /* ---- what the sandbox keeps of the request ---- */
 
-static char **copy_strings(const char *const *strings)
-{
-	size_t count = 0;
-	while (strings[count])
-		count++;
-	char **copy = calloc(count + 1, sizeof *copy);
-	for (size_t i = 0; copy && i < count; i++)
-		copy[i] = strdup(strings[i]);
-	return copy;
-}
-
 static int keep_roots(struct start *start)
 {
 	struct hutch_sandbox *sandbox = start->sandbox;
@@ -376,17 +278,9 @@ static int keep_roots(struct start *start)
 static int keep(struct start *start, struct hutch_error *err)
 {
 	struct hutch_sandbox *sandbox = start->sandbox;
-	struct hutch_process *process = &sandbox->main;
-	int64_t now = loop_now_ms();
-	process->settings = start->command;
-	process->argv = copy_strings(start->command.argv);
-	if (!process->argv || keep_roots(start) < 0)
+	if (request_keep(&sandbox->request, &start->spec, &start->host, start->workspace, start->range) < 0 || keep_roots(start) < 0)
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
-	process->deadline_ms = start->command.timeout_ms ? now + (int64_t)start->command.timeout_ms : NO_DEADLINE;
-	process->lifetime_ms = start->spec.lifetime_ms ? now + (int64_t)start->spec.lifetime_ms : NO_DEADLINE;
-	sandbox->best_effort = start->spec.best_effort;
-	sandbox->limits = start->spec.limits;
-	sandbox->limits.ulimits = NULL;
+	sandbox->lifetime_ms = start->spec.lifetime_ms ? loop_now_ms() + (int64_t)start->spec.lifetime_ms : NO_DEADLINE;
 	sandbox->scratch_bytes = start->draft.fixed.scratch_bytes;
 	for (size_t i = 0; i < start->draft.warnings_count; i++)
 		sandbox_warn(sandbox, start->draft.warnings[i]);
@@ -396,14 +290,14 @@ static int keep(struct start *start, struct hutch_error *err)
 
 int sandbox_start(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_error *err)
 {
-	struct start start = {.sandbox = sandbox, .channels = {-1, -1}};
-	int ret = make_plan(&start, spec, command, err);
+	struct start start = {.sandbox = sandbox, .command = command, .channels = {-1, -1}};
+	int ret = make_plan(&start, spec, err);
 	if (ret == 0)
 		ret = keep(&start, err);
+	if (ret == 0 && command)
+		ret = exec_prepare(sandbox, command, true, &start.launch, err);
 	if (ret == 0)
 		ret = make_setup(&start, err);
-	if (ret == 0)
-		ret = make_command(&start, err);
 	if (ret == 0)
 		ret = channel_pair(start.channels, err);
 	if (ret == 0)
@@ -412,13 +306,27 @@ int sandbox_start(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, 
 	return ret;
 }
 
+/* Both halves of a plan, without a sandbox. */
+static int describe(struct start *start, const struct hutch_command *command, char **ret, struct hutch_error *err)
+{
+	struct hutch_command checked;
+	struct command_draft program = {0};
+	int error = command_check(command, &checked, err);
+	if (error == 0)
+		error = plan_command_build(&start->spec, &checked, start->workspace, &program, err);
+	if (error == 0)
+		error = plan_describe(&start->draft, &program, ret, err);
+	command_draft_done(&program);
+	return error;
+}
+
 int hutch_plan_text(struct hutch *h, const struct hutch_spec *spec, const struct hutch_command *command, char **ret, struct hutch_error *err)
 {
 	struct hutch_sandbox dummy = {.h = h, .range_lock = -1, .id = "dry-run"};
-	struct start start = {.sandbox = &dummy, .channels = {-1, -1}};
-	int error = make_plan(&start, spec, command, err);
+	struct start start = {.sandbox = &dummy, .command = command, .channels = {-1, -1}};
+	int error = make_plan(&start, spec, err);
 	if (error == 0)
-		error = plan_describe(&start.draft, &start.program, ret, err);
+		error = describe(&start, command, ret, err);
 	start_done(&start);
 	if (dummy.upper)
 		remove_tree(AT_FDCWD, dummy.upper);

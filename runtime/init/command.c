@@ -23,6 +23,7 @@ struct command {
 	int pid;                /* what init waits for: the command, or its leader */
 	int group;              /* its process group */
 	int report;             /* read end, -1: closed */
+	uint64_t marker;        /* of its tree, 0: none */
 	bool told;              /* STARTED or NOT_STARTED has been sent */
 	bool failed;            /* it was NOT_STARTED */
 	struct launch *launch;  /* NULL: nothing is needed of it any more */
@@ -112,6 +113,8 @@ static int start(struct init *init, struct command *command, struct launch *laun
 		if (command->pid < 0) {
 			ret = command->pid;
 			close_fd(&command->report);
+		} else if (command->flags & PLAN_MARKED) {
+			command->marker = marker_of(init, command->pid);
 		}
 	}
 	close_fd(&terminal);
@@ -224,12 +227,15 @@ static void tell_main_ended(struct init *init, struct message *message)
 static void ended(struct init *init, struct command *command, struct message *message)
 {
 	uint32_t flags = command->flags;
+	uint64_t marker = command->marker;
 	bool failed = command->failed;
 	forget(command);
 	if (flags & PLAN_MAIN)
 		init->main_ended = true;
 	if (flags & PLAN_KILL_REST)
 		commands_kill_all(init);
+	else if (flags & PLAN_KILL_TREE)
+		sweep(init, marker);
 	if (failed)
 		return; /* it never started, and that has been said */
 	if (flags & PLAN_WAIT_REST)
@@ -300,6 +306,17 @@ void commands_kill_all(struct init *init)
 		if (reap_one(init, 0) <= 0)
 			return;
 	}
+}
+
+void command_kill(struct init *init, uint32_t id)
+{
+	for (unsigned i = 0; i < commands_count; i++)
+		if (commands[i].id == id) {
+			uint64_t marker = commands[i].marker;
+			sys_call2(SYS_kill, commands[i].pid, 9 /* SIGKILL */); /* should it be without a marker */
+			sweep(init, marker);
+			return;
+		}
 }
 
 void command_signal(struct init *init, uint32_t id, int signo)

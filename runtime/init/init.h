@@ -43,6 +43,7 @@ struct init {
 	int root;              /* the new root */
 	int scratch;           /* the sandbox's writable tmpfs */
 	int devpts;            /* root directory of its devpts; stays open */
+	int proc;              /* its /proc; stays open */
 	struct cow cows[PLAN_COW_MAX];
 	unsigned cows_count;
 
@@ -105,14 +106,23 @@ int target_attach(struct init *init, int mount, const char *target, bool is_file
 
 /* Starts what MESSAGE_EXEC asks for; whatever goes wrong is told to the owner. Closes the descriptors. */
 void command_start(struct init *init, const struct message *request, const int *fds, unsigned count);
-/* Reaps what can be reaped and tells what ended. */
-void commands_reap(struct init *init);
 /* Descriptors to poll for, at most `capacity`; command_report() is called with what became readable. */
 unsigned commands_reports(const struct init *init, int *fds, unsigned capacity);
 void command_report(struct init *init, int fd);
 void command_signal(struct init *init, uint32_t id, int signo);
 /* Kills and reaps everything but init. */
 void commands_kill_all(struct init *init);
+/* Kills the tree of one command: all that carry its marker. */
+void command_kill(struct init *init, uint32_t id);
+/* Reaps what is ready and tells what ended. */
+void commands_reap(struct init *init);
+
+/* ---- sweep.c ---- */
+
+/* The marker of a command's tree: the inode of its UTS namespace. 0: it cannot be told. */
+uint64_t marker_of(const struct init *init, int pid);
+/* Kills every process that carries the marker, until none is left. */
+void sweep(struct init *init, uint64_t marker);
 
 /* ---- changes.c ---- */
 void changes_start(struct init *init, const struct message *request, int fd);

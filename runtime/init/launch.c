@@ -118,9 +118,11 @@ void launch_free(struct launch *launch)
 long launch_start(struct launch *launch)
 {
 	struct sys_clone_args args = {.exit_signal = SIG_CHILD};
+	if (launch->plan.command->flags & PLAN_MARKED)
+		args.flags |= CLONE_NEWUTS;
 	if (launch->terminal >= 0)
 		return sys_clone3(&args, leader_main, launch);
-	args.flags = CLONE_VM;
+	args.flags |= CLONE_VM;
 	args.stack = (uint64_t)((char *)launch->stack_top - STACK_SIZE);
 	args.stack_size = STACK_SIZE;
 	return sys_clone3(&args, launch_child, launch);

@@ -150,6 +150,7 @@ static void serve_request(struct init *init)
 		command_start(init, &message, fds, count);
 		return; /* it closes the descriptors */
 	case MESSAGE_SIGNAL: command_signal(init, message.id, message.a); break;
+	case MESSAGE_KILL: command_kill(init, message.id); break;
 	case MESSAGE_KILL_ALL: commands_kill_all(init); break;
 	case MESSAGE_SUSPEND: suspend_all(message.a); break;
 	case MESSAGE_CHANGES:
@@ -201,7 +202,7 @@ static void serve(struct init *init)
 
 _Noreturn void init_main(void)
 {
-	static struct init init = {.control = -1, .owner = -1, .staging = -1, .root = -1, .scratch = -1, .devpts = -1, .trace = -1};
+	static struct init init = {.control = -1, .owner = -1, .staging = -1, .root = -1, .scratch = -1, .devpts = -1, .proc = -1, .trace = -1};
 	sys_call2(SYS_prctl, PR_SET_NAME, stage_name(STAGE_RECEIVE));
 	sys_call1(SYS_umask, 0);
 	reset_signals();

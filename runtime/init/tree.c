@@ -324,5 +324,7 @@ int setup_detach(struct init *init)
 		sys_call1(SYS_close, init->root);
 	sys_call1(SYS_close, init->scratch);
 	init->staging = init->root = init->scratch = -1;
-	return (int)ret;
+	if (ret == 0)
+		ret = init->proc = (int)sys_call4(SYS_openat, AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+	return ret < 0 ? (int)ret : 0;
 }

@@ -19,6 +19,7 @@ enum message_type {
 	MESSAGE_SETUP,     /* fds: plan, owner's pidfd, then what the plan's ops refer to */
 	MESSAGE_EXEC,      /* id; fds: plan, then one per stream that is not a pty */
 	MESSAGE_SIGNAL,    /* id, a = signal: to the command's process group */
+	MESSAGE_KILL,      /* id: the command and its whole tree */
 	MESSAGE_KILL_ALL,  /* everything but init */
 	MESSAGE_SUSPEND,   /* a = 1: SIGSTOP to all, 0: SIGCONT */
 	MESSAGE_CHANGES,   /* fd: a pipe that takes the stream of plan/changes.h; b = 1: with contents; value: copy-on-write op or ~0 */

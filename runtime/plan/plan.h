@@ -105,6 +105,8 @@ struct plan_rlimit {
 #define PLAN_MAIN            (1u << 8)         /* the sandbox's main command */
 #define PLAN_KILL_REST       (1u << 9)         /* when it ends, everything else is killed before that is told */
 #define PLAN_WAIT_REST       (1u << 10)        /* its end is told when nothing else is left */
+#define PLAN_MARKED          (1u << 11)        /* its tree can be told from others' and killed alone: see init/sweep.c */
+#define PLAN_KILL_TREE       (1u << 12)        /* when it ends, what is left of its tree is killed before that is told */
 
 struct plan_command {
 	uint32_t flags;

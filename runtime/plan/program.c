@@ -154,6 +154,7 @@ static uint32_t stream_flags(const struct hutch_stream *stream, unsigned index)
 	case HUTCH_IO_DEFAULT: return index == 0 ? 0 : PLAN_STREAM_FD(index);
 	case HUTCH_IO_FD:
 	case HUTCH_IO_CAPTURE:
+	case HUTCH_IO_STREAM:
 	case HUTCH_IO_PIPE: break;
 	}
 	return PLAN_STREAM_FD(index);

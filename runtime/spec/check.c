@@ -28,20 +28,30 @@ const char *hutch_requirement_name(uint32_t bit)
 	return NULL;
 }
 
+static const struct {
+	const char *name;
+	int resource;
+} ulimit_names[] = {
+	{"as", RLIMIT_AS}, {"core", RLIMIT_CORE}, {"cpu", RLIMIT_CPU}, {"data", RLIMIT_DATA}, {"fsize", RLIMIT_FSIZE},
+	{"locks", RLIMIT_LOCKS}, {"memlock", RLIMIT_MEMLOCK}, {"msgqueue", RLIMIT_MSGQUEUE}, {"nofile", RLIMIT_NOFILE},
+	{"sigpending", RLIMIT_SIGPENDING}, {"stack", RLIMIT_STACK},
+};
+#define ULIMIT_NAMES (sizeof ulimit_names / sizeof *ulimit_names)
+
 int spec_ulimit_resource(const char *name)
 {
-	static const struct {
-		const char *name;
-		int resource;
-	} known[] = {
-		{"as", RLIMIT_AS}, {"core", RLIMIT_CORE}, {"cpu", RLIMIT_CPU}, {"data", RLIMIT_DATA}, {"fsize", RLIMIT_FSIZE},
-		{"locks", RLIMIT_LOCKS}, {"memlock", RLIMIT_MEMLOCK}, {"msgqueue", RLIMIT_MSGQUEUE}, {"nofile", RLIMIT_NOFILE},
-		{"sigpending", RLIMIT_SIGPENDING}, {"stack", RLIMIT_STACK},
-	};
-	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		if (strcmp(name, known[i].name) == 0)
-			return known[i].resource;
+	for (size_t i = 0; i < ULIMIT_NAMES; i++)
+		if (strcmp(name, ulimit_names[i].name) == 0)
+			return ulimit_names[i].resource;
 	return -1;
+}
+
+const char *spec_ulimit_name(int resource)
+{
+	for (size_t i = 0; i < ULIMIT_NAMES; i++)
+		if (ulimit_names[i].resource == resource)
+			return ulimit_names[i].name;
+	return NULL;
 }
 
 /* ---- pieces ---- */
@@ -253,7 +263,8 @@ static int check_stream(const struct hutch_stream *stream, bool is_input, const 
 	case HUTCH_IO_FD:
 		return stream->fd >= 0 ? 0 : err_set(err, HUTCH_E_INVALID, "%s.fd is %d", field, stream->fd);
 	case HUTCH_IO_CAPTURE:
-		return is_input ? err_set(err, HUTCH_E_INVALID, "%s cannot be captured: it is an input", field) : 0;
+	case HUTCH_IO_STREAM:
+		return is_input ? err_set(err, HUTCH_E_INVALID, "%s is an input: it cannot be captured or streamed", field) : 0;
 	case HUTCH_IO_PIPE:
 		return is_input ? 0 : err_set(err, HUTCH_E_INVALID, "%s cannot be a pipe to write to: it is an output", field);
 	}

@@ -25,6 +25,7 @@ int command_check(const struct hutch_command *command, struct hutch_command *ret
 
 /* RLIMIT_* for a name as in hutch_ulimit, or -1. */
 int spec_ulimit_resource(const char *name);
+const char *spec_ulimit_name(int resource); /* a constant; NULL if it has none */
 
 /* The capabilities that hutch_spec.cap_add may name, as a mask: with several ids mapped, and in an own network. */
 #define SPEC_CAPS_IDS     ((UINT64_C(1) << 0) | (UINT64_C(1) << 1) | (UINT64_C(1) << 3) | (UINT64_C(1) << 5) | (UINT64_C(1) << 6) | (UINT64_C(1) << 7))

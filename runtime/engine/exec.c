@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A command on its way to init: its plan, its streams, the request. The first command of a sandbox and the hundredth
+ * take the same way.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "engine/channel.h"
+#include "engine/engine.h"
+#include "engine/image.h"
+#include "spec/check.h"
+
+/* ---- what a sandbox keeps of its request ---- */
+
+int request_keep(struct request *request, const struct hutch_spec *spec, const struct plan_host *host, const char *workspace, uint64_t range)
+{
+	*request = (struct request){.spec = *spec, .host = *host, .range = range};
+	struct hutch_spec *kept = &request->spec;
+	size_t size = spec->limits.ulimits_count * sizeof *request->ulimits;
+	kept->name = kept->rootfs = kept->workspace = kept->state_dir = kept->seccomp_file = NULL;
+	kept->labels = NULL;
+	kept->mounts = NULL;
+	request->host.upper = NULL;
+	request->workspace = workspace ? strdup(workspace) : NULL;
+	request->ulimits = size ? malloc(size) : NULL;
+	if ((workspace && !request->workspace) || (size && !request->ulimits))
+		return -1;
+	for (size_t i = 0; i < spec->limits.ulimits_count; i++) {
+		request->ulimits[i] = spec->limits.ulimits[i];
+		request->ulimits[i].name = spec_ulimit_name(spec_ulimit_resource(spec->limits.ulimits[i].name));
+	}
+	kept->limits.ulimits = request->ulimits;
+	return 0;
+}
+
+void request_done(struct request *request)
+{
+	free(request->ulimits);
+	free(request->workspace);
+	*request = (struct request){0};
+}
+
+/* ---- streams ---- */
+
+/* Scripts open /dev/stdout; a pipe of root's would refuse the sandbox's user. Only anonymous pipes: a FIFO has a name
+ * and an owner that others see. */
+static void lend_pipe(const struct request *request, int fd)
+{
+	struct stat st;
+	char link[64], path[64];
+	if (!request->host.is_privileged || fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode) || st.st_uid != 0)
+		return;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	ssize_t length = readlink(path, link, sizeof link - 1);
+	if (length < 5 || strncmp(link, "pipe:", 5) != 0)
+		return;
+	uid_t id = (uid_t)(request->range + request->spec.uid);
+	if (fchown(fd, id, id) < 0)
+		return;
+}
+
+static int add_fd(struct launch_request *launch, int fd, bool owned)
+{
+	launch->owned[launch->count] = owned;
+	launch->fds[launch->count++] = fd;
+	return 0;
+}
+
+static int open_stdin_pipe(struct launch_request *launch, struct hutch_error *err)
+{
+	struct hutch_process *process = launch->process;
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot make a pipe");
+	lend_pipe(&process->sandbox->request, ends[0]);
+	add_fd(launch, ends[0], true);
+	int ret = loop_watch(process->sandbox->h, &process->in, process->sandbox, ends[1], 0, NULL);
+	if (ret == 0)
+		return 0;
+	close(ends[1]);
+	return err_sys(err, HUTCH_E_SYSTEM, -ret, "cannot watch a pipe");
+}
+
+static int open_output(struct launch_request *launch, struct capture *capture, struct hutch_error *err)
+{
+	int fd;
+	int ret = capture_open(launch->process, capture, &fd, err);
+	return ret < 0 ? ret : add_fd(launch, fd, true);
+}
+
+static int pass_fd(struct launch_request *launch, int fd, const char *name, struct hutch_error *err)
+{
+	if (fcntl(fd, F_GETFD) < 0)
+		return err_sys(err, HUTCH_E_INVALID, errno, "command.%s.fd %d", name, fd);
+	lend_pipe(&launch->process->sandbox->request, fd);
+	return add_fd(launch, fd, false);
+}
+
+static int open_stream(struct launch_request *launch, unsigned index, const struct hutch_stream *stream, struct hutch_error *err)
+{
+	static const char *const names[] = {"in", "out", "err"};
+	struct hutch_process *process = launch->process;
+	switch (stream->io) {
+	case HUTCH_IO_DEFAULT:
+		if (index == 0)
+			return 0;
+		__attribute__((fallthrough));
+	case HUTCH_IO_CAPTURE:
+	case HUTCH_IO_STREAM: return open_output(launch, index == 1 ? &process->out : &process->err, err);
+	case HUTCH_IO_FD: return pass_fd(launch, stream->fd, names[index], err);
+	case HUTCH_IO_PIPE: return open_stdin_pipe(launch, err);
+	case HUTCH_IO_NULL:
+	case HUTCH_IO_PTY: break;
+	}
+	return 0;
+}
+
+/* ---- the request ---- */
+
+static uint32_t end_flags(const struct hutch_command *command, bool is_main)
+{
+	if (is_main)
+		return PLAN_MAIN | (command->on_exit == HUTCH_ON_EXIT_LEAVE ? PLAN_WAIT_REST : PLAN_KILL_REST);
+	return PLAN_MARKED | (command->on_exit == HUTCH_ON_EXIT_KILL ? PLAN_KILL_TREE : 0);
+}
+
+static int make_plan(struct launch_request *launch, const struct hutch_command *command, struct hutch_error *err)
+{
+	const struct request *request = &launch->process->sandbox->request;
+	struct command_draft draft = {0};
+	CLEANUP_FREE void *bytes = NULL;
+	size_t size;
+	int ret = plan_command_build(&request->spec, command, request->workspace, &draft, err);
+	draft.fixed.flags |= end_flags(command, launch->process->is_main);
+	if (ret == 0)
+		ret = command_draft_encode(&draft, &bytes, &size, err);
+	command_draft_done(&draft);
+	if (ret < 0)
+		return err_stage(err, ret, "exec");
+	int fd = image_memfd("hutch-command", bytes, size, 0, err);
+	return fd < 0 ? fd : add_fd(launch, fd, true);
+}
+
+int exec_prepare(struct hutch_sandbox *sandbox, const struct hutch_command *command, bool is_main, struct launch_request *ret, struct hutch_error *err)
+{
+	struct hutch_command checked;
+	int error = command_check(command, &checked, err);
+	if (error < 0)
+		return err_stage(err, error, "plan");
+	struct launch_request launch = {.process = process_new(sandbox, &checked, is_main, err)};
+	if (!launch.process)
+		return -HUTCH_E_NO_MEMORY;
+	if (is_main)
+		sandbox->main = launch.process;
+	error = make_plan(&launch, &checked, err);
+	if (error == 0)
+		error = open_stream(&launch, 0, &checked.in, err);
+	if (error == 0)
+		error = open_stream(&launch, 1, &checked.out, err);
+	if (error == 0)
+		error = open_stream(&launch, 2, &checked.err, err);
+	if (error < 0) {
+		exec_done(&launch);
+		return error;
+	}
+	*ret = launch;
+	return 0;
+}
+
+int exec_send(int channel, const struct launch_request *launch, struct hutch_error *err)
+{
+	const struct message message = {.type = MESSAGE_EXEC, .id = launch->process->id};
+	int ret = channel_send(channel, &message, launch->fds, launch->count);
+	return ret < 0 ? err_sys(err, HUTCH_E_GONE, -ret, "cannot talk to the sandbox's init") : 0;
+}
+
+void exec_done(struct launch_request *launch)
+{
+	for (unsigned i = 0; i < launch->count; i++)
+		if (launch->owned[i])
+			close(launch->fds[i]);
+	launch->count = 0;
+}
+
+/* ---- public ---- */
+
+int hutch_sandbox_exec(struct hutch_sandbox *sandbox, const struct hutch_command *command, struct hutch_process **ret, struct hutch_error *err)
+{
+	if (sandbox->is_gone)
+		return err_set(err, HUTCH_E_STATE, "the sandbox has ended");
+	if (sandbox->main && sandbox->main->state == HUTCH_PROCESS_ENDED)
+		return err_set(err, HUTCH_E_STATE, "the sandbox's main command has ended, and everything in it with it");
+	struct hutch_process *before = sandbox->processes;
+	struct launch_request launch = {0};
+	int error = exec_prepare(sandbox, command, false, &launch, err);
+	if (error == 0)
+		error = exec_send(sandbox->control.fd, &launch, err);
+	exec_done(&launch);
+	if (error < 0) {
+		if (sandbox->processes != before)
+			process_drop(sandbox->processes);
+		return error;
+	}
+	loop_set_deadlines(sandbox->h);
+	loop_flush(sandbox->h);
+	*ret = launch.process;
+	return 0;
+}
