@@ -62,6 +62,7 @@ struct hutch_process {
 	uint32_t id;
 	enum hutch_process_state state;
 	char **argv;
+	char *cwd;                     /* as asked for; NULL: the default */
 	struct hutch_command settings; /* its pointers are not used */
 	struct capture out, err;
 	struct watch in;               /* write end of stdin, for HUTCH_IO_PIPE */
@@ -113,6 +114,7 @@ struct hutch {
 
 /* loop.c */
 int64_t loop_now_ms(void);
+int64_t loop_deadline_ms(uint64_t after); /* `after` from now; NO_DEADLINE for what is beyond all time */
 int loop_watch(struct hutch *h, struct watch *watch, struct hutch_sandbox *sandbox, int fd, int events, void (*ready)(struct watch *));
 void loop_unwatch(struct watch *watch);     /* closes the descriptor, too */
 void loop_flush(struct hutch *h);           /* registers what was started, runs due callbacks */

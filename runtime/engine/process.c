@@ -31,16 +31,15 @@ void process_force(struct hutch_process *process, enum force force)
 	if (process->state == HUTCH_PROCESS_ENDED || force <= process->force)
 		return;
 	process->force = force;
-	int64_t now = loop_now_ms();
 	switch (force) {
 	case FORCE_TERM:
 		send_simple(process, MESSAGE_SIGNAL, SIGTERM);
 		send_simple(process, MESSAGE_SIGNAL, SIGCONT); /* a stopped process cannot handle it otherwise */
-		process->deadline_ms = now + (int64_t)process->settings.grace_ms;
+		process->deadline_ms = loop_deadline_ms(process->settings.grace_ms);
 		break;
 	case FORCE_KILL:
 		send_simple(process, MESSAGE_KILL_ALL, 0);
-		process->deadline_ms = now + INIT_ANSWERS_MS;
+		process->deadline_ms = loop_deadline_ms(INIT_ANSWERS_MS);
 		break;
 	case FORCE_INIT:
 		process->deadline_ms = NO_DEADLINE;
@@ -125,7 +124,7 @@ static void set_error(struct hutch_process *process, const struct message *messa
 	struct hutch_error *err = &process->error;
 	int code = error_code(message);
 	if (code == HUTCH_E_CWD)
-		err_sys(err, code, message->a, "cannot enter the working directory");
+		err_sys(err, code, message->a, "cannot enter the working directory%s%s", process->cwd ? " " : "", process->cwd ? process->cwd : "");
 	else if (message->a == ELIBBAD && code == HUTCH_E_NOT_FOUND)
 		err_set(err, code, "cannot execute \"%s\": its interpreter (the \"#!\" line's program, or the dynamic loader) does not exist in the sandbox", name);
 	else if (code == HUTCH_E_COMMAND)

@@ -208,7 +208,7 @@ static int execution_error(const struct hutch_result *result, struct hutch_error
 int hutch_sandbox_wait_until_complete(struct hutch_sandbox *sandbox, int64_t timeout_ms, struct hutch_result **ret,
                                       struct hutch_error *err)
 {
-	int64_t end = timeout_ms < 0 ? NO_DEADLINE : loop_now_ms() + timeout_ms;
+	int64_t end = timeout_ms < 0 ? NO_DEADLINE : loop_deadline_ms((uint64_t)timeout_ms);
 	while (!is_complete(sandbox)) {
 		int64_t left = end == NO_DEADLINE ? INT32_MAX : end - loop_now_ms();
 		int error = hutch_dispatch(sandbox->h, left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left, err);
@@ -243,6 +243,7 @@ static void process_done(struct hutch_process *process)
 	for (char **arg = process->argv; arg && *arg; arg++)
 		free(*arg);
 	free(process->argv);
+	free(process->cwd);
 }
 
 void hutch_sandbox_free(struct hutch_sandbox *sandbox)

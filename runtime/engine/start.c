@@ -256,6 +256,9 @@ static int open_stream(struct start *start, unsigned index, const struct hutch_s
 	case HUTCH_IO_FD:
 		if (fcntl(stream->fd, F_GETFD) < 0)
 			return err_sys(err, HUTCH_E_INVALID, errno, "command.%s.fd %d", index == 0 ? "in" : index == 1 ? "out" : "err", stream->fd);
+		if (isatty(stream->fd))
+			return err_hint(err, err_set(err, HUTCH_E_INVALID, "command.%s.fd %d is a terminal, which is never handed in", index == 0 ? "in" : index == 1 ? "out" : "err", stream->fd),
+			                "use HUTCH_IO_PTY and relay");
 		lend_pipe(start, stream->fd);
 		fd = stream->fd;
 		owned = false;
@@ -377,13 +380,13 @@ static int keep(struct start *start, struct hutch_error *err)
 {
 	struct hutch_sandbox *sandbox = start->sandbox;
 	struct hutch_process *process = &sandbox->main;
-	int64_t now = loop_now_ms();
 	process->settings = start->command;
 	process->argv = copy_strings(start->command.argv);
-	if (!process->argv || keep_roots(start) < 0)
+	process->cwd = start->command.cwd ? strdup(start->command.cwd) : NULL;
+	if (!process->argv || (start->command.cwd && !process->cwd) || keep_roots(start) < 0)
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
-	process->deadline_ms = start->command.timeout_ms ? now + (int64_t)start->command.timeout_ms : NO_DEADLINE;
-	process->lifetime_ms = start->spec.lifetime_ms ? now + (int64_t)start->spec.lifetime_ms : NO_DEADLINE;
+	process->deadline_ms = start->command.timeout_ms ? loop_deadline_ms(start->command.timeout_ms) : NO_DEADLINE;
+	process->lifetime_ms = start->spec.lifetime_ms ? loop_deadline_ms(start->spec.lifetime_ms) : NO_DEADLINE;
 	sandbox->best_effort = start->spec.best_effort;
 	sandbox->limits = start->spec.limits;
 	sandbox->limits.ulimits = NULL;
