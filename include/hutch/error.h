@@ -13,6 +13,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* the library is built with all else hidden */
 
 /* The words in quotes are what hutch_error_code_name() returns and what `error.code` of a result record holds. */
 enum hutch_error_code {
@@ -49,6 +50,7 @@ struct hutch_error {
 const char *hutch_error_code_name(int code); /* never NULL; "unknown" for what is not a code */
 const char *hutch_errno_name(int sys_errno); /* "ENOENT"; never NULL; "" for 0 */
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

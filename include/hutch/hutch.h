@@ -28,6 +28,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* the library is built with all else hidden */
 
 struct hutch;
 struct hutch_sandbox;
@@ -241,6 +242,7 @@ struct hutch_finding {
 /* Tries each primitive for real, in short-lived child processes. Fills up to `capacity` findings and returns how many. */
 int hutch_doctor(struct hutch *h, struct hutch_finding *findings, size_t capacity, struct hutch_error *err);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -18,6 +18,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* the library is built with all else hidden */
 
 /* ---- files ---- */
 
@@ -191,6 +192,7 @@ struct hutch_command {
 int hutch_parse_size(const char *text, uint64_t *ret_bytes);
 int hutch_parse_duration(const char *text, uint64_t *ret_ms);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -2,7 +2,7 @@
 #include "engine/changes.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -125,7 +125,7 @@ int changes_request(struct hutch_sandbox *sandbox, bool contents, uint64_t root,
 	if (sandbox->main && sandbox->main->state != HUTCH_PROCESS_ENDED)
 		return err_set(err, HUTCH_E_STATE, "the main command has not ended yet");
 	int ends[2];
-	if (pipe(ends) < 0)
+	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot make a pipe");
 	const struct message message = {.type = MESSAGE_CHANGES, .b = contents, .value = root};
 	int ret = sandbox_send(sandbox, &message, &ends[1], 1);

@@ -68,6 +68,7 @@ struct hutch_process {
 	bool is_exit_told;             /* hutch_process_next has handed out the exit */
 	enum hutch_process_state state;
 	char **argv;
+	char *cwd;                     /* as asked for; NULL: the default */
 	struct hutch_command settings; /* its pointers are not used */
 	struct capture out, err;
 	struct watch in;               /* write end of stdin, for HUTCH_IO_PIPE */
@@ -129,6 +130,7 @@ struct hutch {
 
 /* loop.c */
 int64_t loop_now_ms(void);
+int64_t loop_deadline_ms(uint64_t after); /* `after` from now; NO_DEADLINE for what is beyond all time */
 int loop_watch(struct hutch *h, struct watch *watch, struct hutch_sandbox *sandbox, int fd, int events, void (*ready)(struct watch *));
 void loop_rewatch(struct watch *watch);     /* after uv_poll_stop */
 void loop_unwatch(struct watch *watch);     /* closes the descriptor, too */

@@ -17,6 +17,12 @@ int64_t loop_now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int64_t loop_deadline_ms(uint64_t after)
+{
+	int64_t now = loop_now_ms();
+	return after < (uint64_t)(NO_DEADLINE - now) ? now + (int64_t)after : NO_DEADLINE;
+}
+
 /* ---- watches ---- */
 
 static void sandbox_release(struct hutch_sandbox *sandbox)

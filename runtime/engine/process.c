@@ -35,16 +35,15 @@ void process_force(struct hutch_process *process, enum force force)
 	if (process->state == HUTCH_PROCESS_ENDED || force <= process->force)
 		return;
 	process->force = force;
-	int64_t now = loop_now_ms();
 	switch (force) {
 	case FORCE_TERM:
 		send_simple(process, MESSAGE_SIGNAL, SIGTERM);
 		send_simple(process, MESSAGE_SIGNAL, SIGCONT); /* a stopped process cannot handle it otherwise */
-		process->deadline_ms = now + (int64_t)process->settings.grace_ms;
+		process->deadline_ms = loop_deadline_ms(process->settings.grace_ms);
 		break;
 	case FORCE_KILL:
 		send_simple(process, process->is_main ? MESSAGE_KILL_ALL : MESSAGE_KILL, 0);
-		process->deadline_ms = now + (process->is_main ? INIT_ANSWERS_MS : SWEEP_TAKES_MS);
+		process->deadline_ms = loop_deadline_ms(process->is_main ? INIT_ANSWERS_MS : SWEEP_TAKES_MS);
 		break;
 	case FORCE_INIT:
 		process->deadline_ms = NO_DEADLINE;
@@ -111,7 +110,7 @@ static void set_error(struct hutch_process *process, const struct message *messa
 	struct hutch_error *err = &process->error;
 	int code = error_code(message);
 	if (code == HUTCH_E_CWD)
-		err_sys(err, code, message->a, "cannot enter the working directory");
+		err_sys(err, code, message->a, "cannot enter the working directory%s%s", process->cwd ? " " : "", process->cwd ? process->cwd : "");
 	else if (message->a == ELIBBAD && code == HUTCH_E_NOT_FOUND)
 		err_set(err, code, "cannot execute \"%s\": its interpreter (the \"#!\" line's program, or the dynamic loader) does not exist in the sandbox", name);
 	else if (code == HUTCH_E_COMMAND)
@@ -215,14 +214,17 @@ struct hutch_process *process_new(struct hutch_sandbox *sandbox, const struct hu
 {
 	struct hutch_process *process = calloc(1, sizeof *process);
 	char **argv = process ? copy_strings(command->argv) : NULL;
-	if (!argv) {
+	char *cwd = command->cwd ? strdup(command->cwd) : NULL;
+	if (!argv || (command->cwd && !cwd)) {
 		free(process);
+		free(argv);
+		free(cwd);
 		err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
 		return NULL;
 	}
 	*process = (struct hutch_process){
-		.sandbox = sandbox, .next = sandbox->processes, .id = ++sandbox->last_id, .is_main = is_main, .argv = argv, .settings = *command,
-		.pty = -1, .deadline_ms = command->timeout_ms ? loop_now_ms() + (int64_t)command->timeout_ms : NO_DEADLINE,
+		.sandbox = sandbox, .next = sandbox->processes, .id = ++sandbox->last_id, .is_main = is_main, .argv = argv, .cwd = cwd, .settings = *command,
+		.pty = -1, .deadline_ms = command->timeout_ms ? loop_deadline_ms(command->timeout_ms) : NO_DEADLINE,
 		.wall_ms = -1, .user_ms = -1, .system_ms = -1,
 	};
 	process->out.is_streamed = command->out.io == HUTCH_IO_STREAM;
@@ -249,6 +251,7 @@ void process_drop(struct hutch_process *process)
 	for (char **arg = process->argv; *arg; arg++)
 		free(*arg);
 	free(process->argv);
+	free(process->cwd);
 	free(process);
 }
 
@@ -401,7 +404,7 @@ static bool next_event(struct hutch_process *process, struct hutch_event *ret)
 
 int hutch_process_next(struct hutch_process *process, int64_t timeout_ms, struct hutch_event *ret, struct hutch_error *err)
 {
-	int64_t end = timeout_ms < 0 ? NO_DEADLINE : loop_now_ms() + timeout_ms;
+	int64_t end = timeout_ms < 0 ? NO_DEADLINE : loop_deadline_ms((uint64_t)timeout_ms);
 	release_chunk(&process->out);
 	release_chunk(&process->err);
 	for (;;) {

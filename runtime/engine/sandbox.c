@@ -89,7 +89,7 @@ void sandbox_stop(struct hutch_sandbox *sandbox, int64_t grace_ms)
 	for (struct hutch_process *process = sandbox->processes; process; process = process->next)
 		if (process->state != HUTCH_PROCESS_ENDED)
 			process_stop(process);
-	sandbox->kill_at_ms = loop_now_ms() + grace_ms;
+	sandbox->kill_at_ms = loop_deadline_ms((uint64_t)grace_ms);
 	loop_set_deadlines(sandbox->h);
 }
 
@@ -244,7 +244,7 @@ static int execution_error(const struct hutch_result *result, struct hutch_error
 
 int hutch_process_result(struct hutch_process *process, int64_t timeout_ms, struct hutch_result **ret, struct hutch_error *err)
 {
-	int64_t end = timeout_ms < 0 ? NO_DEADLINE : loop_now_ms() + timeout_ms;
+	int64_t end = timeout_ms < 0 ? NO_DEADLINE : loop_deadline_ms((uint64_t)timeout_ms);
 	while (process->state != HUTCH_PROCESS_ENDED) {
 		int64_t left = end == NO_DEADLINE ? INT32_MAX : end - loop_now_ms();
 		int error = hutch_dispatch(process->sandbox->h, left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left, err);

@@ -280,7 +280,7 @@ static int keep(struct start *start, struct hutch_error *err)
 	struct hutch_sandbox *sandbox = start->sandbox;
 	if (request_keep(&sandbox->request, &start->spec, &start->host, start->workspace, start->range) < 0 || keep_roots(start) < 0)
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
-	sandbox->lifetime_ms = start->spec.lifetime_ms ? loop_now_ms() + (int64_t)start->spec.lifetime_ms : NO_DEADLINE;
+	sandbox->lifetime_ms = start->spec.lifetime_ms ? loop_deadline_ms(start->spec.lifetime_ms) : NO_DEADLINE;
 	sandbox->scratch_bytes = start->draft.fixed.scratch_bytes;
 	for (size_t i = 0; i < start->draft.warnings_count; i++)
 		sandbox_warn(sandbox, start->draft.warnings[i]);

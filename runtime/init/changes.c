@@ -6,7 +6,7 @@
  * helper. Nothing is followed and only regular files are opened.
  *
  * In an upper layer (overlayfs.rst): a character device 0:0 is a whiteout; a directory with user.overlay.opaque = "y"
- * hides all of the lower one; a file that was opened for writing and not changed has been copied up all the same, so
+ * hides all of the lower one, and only it is marked, not the directories below it; a file that was opened for writing and not changed has been copied up all the same, so
  * files are compared. A directory is walked to the depth that its path can be written down (CHANGES_PATH_MAX).
  */
 #include <errno.h>
@@ -31,6 +31,7 @@
 struct walk {
 	int out;
 	bool contents;
+	bool is_hidden; /* below an opaque directory: the lower one's names count for nothing, however deep */
 	uint32_t root;
 	uint64_t count;
 	uint32_t path_length;
@@ -279,8 +280,10 @@ static int descend(struct walk *walk, int upper, int lower, const char *name)
 	int below = lower >= 0 ? open_directory(lower, name) : -1; /* absent, or no directory: all in it is new */
 	char opaque = 0;
 	sys_call4(SYS_fgetxattr, dir, "user.overlay.opaque", &opaque, 1);
+	bool was_hidden = walk->is_hidden;
+	walk->is_hidden = was_hidden || opaque == 'y';
 	int ret = 0;
-	if (opaque == 'y' && below >= 0) {
+	if (walk->is_hidden && below >= 0) {
 		int listed = open_directory(below, ".");
 		ret = listed < 0 ? listed : for_each(walk, listed, dir, below, hidden_entry);
 		if (listed >= 0)
@@ -288,6 +291,7 @@ static int descend(struct walk *walk, int upper, int lower, const char *name)
 	}
 	if (ret == 0)
 		ret = compare_directory(walk, dir, below);
+	walk->is_hidden = was_hidden;
 	sys_call1(SYS_close, dir);
 	if (below >= 0)
 		sys_call1(SYS_close, below);

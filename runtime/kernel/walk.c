@@ -33,6 +33,16 @@ static int next_component(const char **path, char name[COMPONENT_MAX])
 	return length > 0;
 }
 
+/* openat2 would take a ".." that stays below. */
+static int check_components(const char *path)
+{
+	char name[COMPONENT_MAX];
+	int more;
+	while ((more = next_component(&path, name)) > 0)
+		;
+	return more;
+}
+
 static bool is_last(const char *rest)
 {
 	while (*rest == '/')
@@ -101,6 +111,9 @@ static bool must_walk(int error)
 
 int walk_open(int root, const char *path)
 {
+	int ret = check_components(path);
+	if (ret < 0)
+		return ret;
 	while (*path == '/')
 		path++;
 	int fd = open_beneath(root, *path ? path : ".");
@@ -128,6 +141,9 @@ static bool split(const char *path, char parent[PARENT_MAX], const char **ret_na
 int walk_parent(int root, const char *path, const char **ret_name)
 {
 	char parent[PARENT_MAX];
+	int ret = check_components(path);
+	if (ret < 0)
+		return ret;
 	if (!split(path, parent, ret_name))
 		return -EINVAL;
 	int fd = open_beneath(root, *parent ? parent : ".");

@@ -83,7 +83,7 @@ int plan_decode(const void *bytes, size_t size, struct plan *ret)
 	const struct plan_header *header = take(&cursor, 1, sizeof *header);
 	if (!header || header->magic != PLAN_MAGIC || header->version != PLAN_VERSION || header->total != size || size > PLAN_MAX)
 		return -EBADMSG;
-	if (header->strings_size == 0 || header->strings > size || header->strings_size != size - header->strings)
+	if (header->strings_size == 0 || header->strings < sizeof *header || header->strings > size || header->strings_size != size - header->strings)
 		return -EBADMSG;
 	struct plan plan = {.kind = header->kind, .strings = (const char *)bytes + header->strings, .strings_size = header->strings_size};
 	if (plan.strings[0] != '\0' || plan.strings[plan.strings_size - 1] != '\0')

@@ -101,30 +101,40 @@ static int check_inside_path(const char *path, const char *field, struct hutch_e
 	return 0;
 }
 
-static bool is_below(const char *path, const char *directory)
+/* The first component of a path, behind slashes and "." components; its length is 0 for "/" itself. */
+static const char *first_component(const char *path, size_t *ret_length)
 {
-	size_t length = strlen(directory);
-	return strncmp(path, directory, length) == 0 && (path[length] == '\0' || path[length] == '/');
+	for (;;) {
+		path += strspn(path, "/");
+		*ret_length = strcspn(path, "/");
+		if (*ret_length != 1 || *path != '.')
+			return path;
+		path++;
+	}
 }
 
 /* Where nothing may be mounted: the sandbox's own /proc, /dev and /sys are not the user's to change. */
 static int check_target(const char *target, const char *field, struct hutch_error *err)
 {
-	static const char *const reserved[] = {"/proc", "/dev", "/sys", "/.hutch"};
+	static const char *const reserved[] = {"proc", "dev", "sys", ".hutch"};
 	int ret = check_inside_path(target, field, err);
 	if (ret < 0)
 		return ret;
-	if (strspn(target, "/") == strlen(target))
+	size_t length;
+	const char *first = first_component(target, &length);
+	if (length == 0)
 		return err_hint(err, err_set(err, HUTCH_E_INVALID, "%s must not be \"/\"", field), "use --rootfs DIR for a root directory");
 	for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
-		if (is_below(target, reserved[i]))
-			return err_set(err, HUTCH_E_INVALID, "%s \"%s\": nothing can be mounted at or below %s", field, target, reserved[i]);
+		if (strlen(reserved[i]) == length && strncmp(first, reserved[i], length) == 0)
+			return err_set(err, HUTCH_E_INVALID, "%s \"%s\": nothing can be mounted at or below /%s", field, target, reserved[i]);
 	return 0;
 }
 
 static int check_mount(const struct hutch_mount *mount, size_t index, struct hutch_error *err)
 {
 	char field[48];
+	if ((unsigned)mount->kind > HUTCH_MOUNT_TMPFS || (unsigned)mount->access > HUTCH_ACCESS_RW)
+		return err_set(err, HUTCH_E_INVALID, "mounts[%zu].%s has an unknown value", index, (unsigned)mount->access > HUTCH_ACCESS_RW ? "access" : "kind");
 	snprintf(field, sizeof field, "mounts[%zu].source", index);
 	bool host = mount->kind == HUTCH_MOUNT_HOST;
 	int ret = host ? check_text(mount->source, field, err) : 0;
@@ -140,6 +150,8 @@ static int check_files(const struct hutch_spec *spec, struct hutch_error *err)
 {
 	if (spec->mounts_count > SPEC_MOUNTS_MAX)
 		return err_set(err, HUTCH_E_INVALID, "mounts: %zu are more than %u", spec->mounts_count, SPEC_MOUNTS_MAX);
+	if (spec->mounts_count > 0 && !spec->mounts)
+		return err_set(err, HUTCH_E_INVALID, "mounts is NULL with a count of %zu", spec->mounts_count);
 	for (size_t i = 0; i < spec->mounts_count; i++) {
 		int ret = check_mount(&spec->mounts[i], i, err);
 		if (ret < 0)
@@ -169,6 +181,8 @@ static int check_ulimits(const struct hutch_limits *limits, struct hutch_error *
 {
 	if (limits->ulimits_count > SPEC_ULIMITS_MAX)
 		return err_set(err, HUTCH_E_INVALID, "limits.ulimits: %zu are more than %u", limits->ulimits_count, SPEC_ULIMITS_MAX);
+	if (limits->ulimits_count > 0 && !limits->ulimits)
+		return err_set(err, HUTCH_E_INVALID, "limits.ulimits is NULL with a count of %zu", limits->ulimits_count);
 	for (size_t i = 0; i < limits->ulimits_count; i++) {
 		const char *name = limits->ulimits[i].name;
 		if (name && strcmp(name, "nproc") == 0)
@@ -290,6 +304,10 @@ int command_check(const struct hutch_command *command, struct hutch_command *ret
 		error = check_stream(&copy.out, false, "command.out", err);
 	if (error == 0)
 		error = check_stream(&copy.err, false, "command.err", err);
+	if (error == 0 && (unsigned)copy.on_output_limit > HUTCH_OUTPUT_KILL)
+		error = err_set(err, HUTCH_E_INVALID, "command.on_output_limit has the unknown value %d", (int)copy.on_output_limit);
+	if (error == 0 && (unsigned)copy.on_exit > HUTCH_ON_EXIT_LEAVE)
+		error = err_set(err, HUTCH_E_INVALID, "command.on_exit has the unknown value %d", (int)copy.on_exit);
 	if (error < 0)
 		return error;
 	if (copy.grace_ms == 0)

@@ -336,21 +336,12 @@ def terminate(process, seconds=5):
 
 
 def remove_tree(path):
-    def again(function, name, _):
-        try:
-            os.chmod(os.path.dirname(name), 0o700)
-            os.chmod(name, 0o700)
-        except OSError:
-            pass
-        try:
-            function(name)
-        except OSError:
-            pass
-
-    if os.path.islink(path) or os.path.isfile(path):
-        os.unlink(path)
-    else:
-        shutil.rmtree(os.fsencode(path), onerror=again)
+    for parent, directories, _ in os.walk(os.fsencode(path)):
+        for name in directories:
+            name = os.path.join(parent, name)
+            if not ROOT and not os.path.islink(name):
+                os.chmod(name, 0o700)
+    subprocess.run(["rm", "-rf", "--", path], check=False)  # knows no limit of depth
 
 
 def snapshot(directory):

@@ -177,6 +177,7 @@ START_TEST(odd_files_are_refused)
 	ck_assert_int_eq(filter_compile_policy("/nonexistent/policy", NULL, false, &filter, &err), -HUTCH_E_INVALID);
 	ck_assert_int_eq(err.sys_errno, ENOENT);
 	ck_assert_int_eq(filter_compile_policy("/dev/zero", NULL, false, &filter, &err), -HUTCH_E_INVALID);
+	ck_assert_ptr_nonnull(strstr(err.message, "not a regular file"));
 	ck_assert_int_eq(filter_compile_policy("/", NULL, false, &filter, NULL), -HUTCH_E_INVALID);
 	char *text = malloc(POLICY_FILE_BYTES_MAX + 1);
 	memset(text, '\n', POLICY_FILE_BYTES_MAX + 1);
@@ -215,7 +216,9 @@ START_TEST(included_profile_means_the_same)
 	struct included c = {.filter = &filter, .profile = (enum hutch_seccomp)(_i / 2), .nosuid = _i % 2};
 	for (int number = 0; number < 600; number++)
 		filter_inputs_light(FILTER_INPUTS_ARCH, number, compare_included, &c);
-	ck_assert_uint_eq(answer_of(&filter, &(struct seccomp_data){.arch = AUDIT_ARCH_I386}), SECCOMP_RET_KILL_PROCESS);
+	for (unsigned i = 0; i < filter.count; i++)
+		ck_assert_uint_eq(bpf_run(filter.programs[i].instructions, filter.programs[i].length,
+		                          &(struct seccomp_data){.arch = AUDIT_ARCH_I386}, NULL), SECCOMP_RET_KILL_PROCESS);
 	filter_done(&filter);
 }
 END_TEST

@@ -70,7 +70,8 @@ static void inside(const void *section, size_t count, size_t size)
 	const unsigned char *start = section;
 	ck_assert(start >= buffer && start <= buffer + buffer_size);
 	ck_assert_uint_le(count * size, (size_t)(buffer + buffer_size - start));
-	ck_assert_uint_eq((uintptr_t)start % 4, 0);
+	if (size >= 4)
+		ck_assert_uint_eq((uintptr_t)start % 4, 0);
 }
 
 static size_t string_inside(const struct plan *plan, plan_string string)
