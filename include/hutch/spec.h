@@ -55,7 +55,7 @@ enum hutch_net {
 
 enum hutch_seccomp {
 	HUTCH_SECCOMP_DEFAULT = 0,
-	HUTCH_SECCOMP_STRICT, /* less: no executable anonymous memory from files' writers, no file locks, no splice, ... */
+	HUTCH_SECCOMP_STRICT, /* less: no file locks and leases, no splice, /proc of processes only, ... (hutch(1) lists it) */
 	HUTCH_SECCOMP_DEBUG,  /* WARNING: ptrace and process_vm_* allowed between the commands of the sandbox */
 	HUTCH_SECCOMP_FILE    /* WARNING: your own policy from `seccomp_file`; format in hutch-policy(5) */
 };
