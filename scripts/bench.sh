@@ -19,6 +19,9 @@ echo "== a start, stage by stage"
 cd "$(mktemp -d)"
 "$build/tests/bench/bench_start" 200
 echo
+echo "== a command in a sandbox that is there"
+"$build/tests/bench/bench_exec"
+echo
 echo "== loading the filter"
 "$build/tests/bench/bench_filter"
 echo

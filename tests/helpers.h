@@ -94,7 +94,7 @@ static inline char *make_directory(void)
 {
 	static char path[4096];
 	const char *parent = getenv("TMPDIR");
-	snprintf(path, sizeof path, "%s/hutch-test-XXXXXX", parent && *parent ? parent : "/tmp");
+	snprintf(path, sizeof path, "%s/hutch-case-XXXXXX", parent && *parent ? parent : "/tmp");
 	ck_assert_ptr_nonnull(mkdtemp(path));
 	return path;
 }

@@ -22,7 +22,8 @@ static char *full_path(const char *workspace, const struct hutch_change *change)
 
 	if (workspace && strcmp(change->root, workspace) == 0)
 		return strdup(change->path);
-	return asprintf(&path, "%s/%s", change->root, change->path) < 0 ? NULL : path;
+	const char *root = strcmp(change->root, "/") == 0 ? "" : change->root;
+	return asprintf(&path, "%s/%s", root, change->path) < 0 ? NULL : path;
 }
 
 static int collect(void *data, const struct hutch_change *change)

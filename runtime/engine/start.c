@@ -110,6 +110,9 @@ static int choose_upper(struct start *start, struct hutch_error *err)
 {
 	if (!wants_copy_on_write(&start->spec) || (!start->spec.state_dir && tmpfs_has_user_xattrs()))
 		return 0;
+	if (start->spec.limits.disk_bytes && !(start->spec.best_effort & HUTCH_LIMIT_DISK))
+		return err_hint(err, err_set(err, HUTCH_E_UNENFORCEABLE, "limits.disk_bytes: --disk cannot be enforced: what is changed in copies goes to a directory on disk"),
+		                start->spec.state_dir ? "leave --state out, or say --best-effort=disk to run without it" : "leave it out, or say --best-effort=disk to run without it");
 	int ret = state_make_upper(start->spec.state_dir, start->sandbox->id, &start->sandbox->upper, err);
 	start->host.upper = start->sandbox->upper;
 	return ret;
@@ -176,6 +179,22 @@ static void add_streams(struct start *start)
 			start->setup_fds[start->setup_count++] = streams[i]->fd;
 }
 
+/* The directories on disk that hold upper layers. As root they belong to the sandbox's range of ids, as all in them will. */
+static int make_uppers(const struct start *start, struct hutch_error *err)
+{
+	const struct draft *draft = &start->draft;
+	for (size_t i = 0; i < draft->ops_count; i++) {
+		const char *path = draft->pool.bytes + draft->ops[i].upper;
+		if (!*path)
+			continue;
+		if (mkdir(path, 0700) < 0)
+			return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot make %s", path);
+		if (start->host.is_privileged && lchown(path, (uid_t)start->range, (gid_t)start->range) < 0)
+			return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot change the owner of %s", path);
+	}
+	return 0;
+}
+
 static int make_setup(struct start *start, struct hutch_error *err)
 {
 	if (start->draft.trees_count + 5 > MESSAGE_FDS)
@@ -186,7 +205,10 @@ static int make_setup(struct start *start, struct hutch_error *err)
 	start->setup_fds[1] = owner;
 	start->owned_from = 1;
 	start->owned_to = 2;
-	int ret = trees_open(&start->draft, start->range, start->spec.uid, start->setup_fds + 2, err);
+	int ret = make_uppers(start, err);
+	if (ret < 0)
+		return ret;
+	ret = trees_open(&start->draft, start->range, start->spec.uid, start->setup_fds + 2, err);
 	if (ret < 0)
 		return ret;
 	start->setup_count = 2 + (unsigned)start->draft.trees_count;

@@ -29,6 +29,8 @@ static int open_one(const struct plan_tree *tree, int userns, bool optional, str
 	CLEANUP_CLOSE int mount = mount_clone(source, tree->is_recursive);
 	if (mount < 0)
 		return err_sys(err, HUTCH_E_UNSUPPORTED, -mount, "cannot make a mount of \"%s\"", tree->source);
+	if (tree->is_upper)
+		return TAKE_FD(mount);
 	int ret = map_ids(mount, userns, tree->is_recursive);
 	if (ret < 0 && !optional)
 		return err_hint(err, err_stage(err, err_sys(err, HUTCH_E_UNSUPPORTED, -ret, "the file system of \"%s\" cannot map ids, so the sandbox could not use your files there", tree->source), "idmap"),
@@ -49,9 +51,9 @@ int trees_open(const struct draft *draft, uint64_t base, unsigned inside, int *f
 	for (size_t i = 0; i < draft->trees_count; i++) {
 		const struct plan_tree *tree = &draft->trees[i];
 		int *userns = namespace_for(tree->ids, &caller, &range);
-		if (*userns < 0)
+		if (*userns < 0 && !tree->is_upper)
 			*userns = idmap_mount_namespace(base, tree->ids == TREE_IDS_CALLER ? getuid() : inside, inside, err);
-		fds[i] = *userns < 0 ? *userns : open_one(tree, *userns, optional, err);
+		fds[i] = *userns < 0 && !tree->is_upper ? *userns : open_one(tree, *userns, optional, err);
 		if (fds[i] >= 0)
 			continue;
 		int ret = fds[i];

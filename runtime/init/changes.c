@@ -29,6 +29,7 @@
 #define ENTRIES_SIZE 2048
 
 struct walk {
+	const struct init *init;
 	int out;
 	bool contents;
 	bool is_hidden; /* below an opaque directory: the lower one's names count for nothing, however deep */
@@ -298,6 +299,44 @@ static int descend(struct walk *walk, int upper, int lower, const char *name)
 	return ret;
 }
 
+/* What is left of `path` behind `prefix` and a slash; NULL if it is not below. The root's prefix is empty. */
+static const char *below_prefix(const char *path, const char *prefix)
+{
+	size_t i = 0;
+	while (prefix[i] && prefix[i] == path[i])
+		i++;
+	return prefix[i] || path[i] != '/' ? NULL : path + i + 1;
+}
+
+/* The path at hand is `target` (as it is called in this root), or on the way to it. */
+static bool leads_to(const struct walk *walk, const char *target)
+{
+	size_t i = 0;
+	while (i < walk->path_length && target[i] && target[i] == walk->path[i])
+		i++;
+	return i == walk->path_length && (target[i] == '\0' || target[i] == '/');
+}
+
+/* A mount point, or a directory above one, that was made for the sandbox and not by it. */
+static bool is_mount_point(const struct walk *walk)
+{
+	static const char *const others[] = {"/proc", "/dev"};
+	const struct plan *plan = &walk->init->plan;
+	const char *root = plan_text(plan, plan->ops[walk->root].target);
+	root = root[1] ? root : "";
+	for (uint32_t i = 0; i < plan->sandbox->ops_count; i++) {
+		const char *target = below_prefix(plan_text(plan, plan->ops[i].target), root);
+		if (target && leads_to(walk, target))
+			return true;
+	}
+	for (unsigned i = 0; i < sizeof others / sizeof *others; i++) {
+		const char *target = below_prefix(others[i], root);
+		if (target && leads_to(walk, target))
+			return true;
+	}
+	return false;
+}
+
 static int upper_entry(struct walk *walk, int upper, int lower, const char *name)
 {
 	struct statx u, l;
@@ -308,7 +347,7 @@ static int upper_entry(struct walk *walk, int upper, int lower, const char *name
 	if (is_whiteout(&u))
 		return was_there ? send_record(walk, CHANGES_DELETED, lower, name, &l) : 0;
 	if (!was_there)
-		ret = send_record(walk, CHANGES_ADDED, upper, name, &u);
+		ret = is_mount_point(walk) ? 0 : send_record(walk, CHANGES_ADDED, upper, name, &u);
 	else if (!is_same(walk, upper, lower, name, &u, &l))
 		ret = send_record(walk, CHANGES_CHANGED, upper, name, &u);
 	if (ret == 0 && S_ISDIR(u.stx_mode))
@@ -365,6 +404,7 @@ static void helper(void *arg)
 	uint64_t keep = CAP_BIT(CAP_DAC_READ_SEARCH);
 	int ret = caps_set(keep, keep, 0);
 	raise_fd_limit(); /* one descriptor or two per level */
+	walk.init = request->init;
 	walk.out = request->out;
 	walk.contents = request->message->b;
 	if (ret == 0)

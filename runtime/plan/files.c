@@ -218,6 +218,11 @@ static void place_upper(const struct plan_host *host, struct draft *draft, size_
 	char path[PATH_MAX];
 	snprintf(path, sizeof path, "%s/%zu", host->upper, index);
 	draft->ops[index].upper = draft_text(draft, path);
+	if (!host->is_privileged)
+		return;
+	draft->ops[index].upper_fd = draft_tree(draft, path, TREE_IDS_RANGE, false);
+	if (!draft->failed)
+		draft->trees[draft->trees_count - 1].is_upper = true;
 }
 
 /* With a single id mapped, a file of another owner or group cannot be copied up (EOVERFLOW in the command). */

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a host consists of that a sandbox could leave behind: looked at before and after, and compared.
 
-Other programs run on the same host, and make and remove things of their own. So what is new counts only if it names hutch
-or the run's token; what can only be counted (namespaces, keys, links) counts if it grew by half of the sandboxes that
-were run, as a leak of one each would make it.
+Other programs run on the same host, and make and remove things of their own. So what is new counts only if it names the
+run; what can only be counted (namespaces, keys, links) counts if it grew by half of the sandboxes that were run, as a leak
+of one each would make it.
 """
 
 import collections
@@ -73,8 +73,8 @@ def state_directories():
 class Snapshot:
     def __init__(self):
         self.sets = {
-            "I8 processes": processes(),
-            "C6 mounts": set(read("/proc/self/mountinfo").splitlines()),
+            "processes": processes(),
+            "mounts": set(read("/proc/self/mountinfo").splitlines()),
             "state files": set().union(*map(tree, state_directories())),
             "temporary files": names("/tmp/*") | names("/tmp/.*") | names("/var/tmp/*") | names("/dev/shm/*") | names("/dev/mqueue/*"),
             "sockets": {line.split(None, 7)[-1] for line in read("/proc/net/unix").splitlines() if len(line.split()) == 8},
@@ -82,7 +82,8 @@ class Snapshot:
             "loop devices": names("/sys/block/loop*/loop/backing_file"),
         }
         self.counts = {"namespaces": count_namespaces(), "keys": count_keys(), "SysV objects": count_ipc(), "network links": links(),
-                       "descriptors of this program": len(os.listdir("/proc/self/fd")), "mounts": len(self.sets["C6 mounts"])}
+                       "descriptors of this program": len(os.listdir("/proc/self/fd")), "mounts": len(self.sets["mounts"]),
+                       "temporary files": len(self.sets["temporary files"]), "sockets": len(self.sets["sockets"])}
 
 
 def compare(before, after, words, sandboxes):
@@ -90,7 +91,7 @@ def compare(before, after, words, sandboxes):
     problems = collections.defaultdict(list)
     for name, old in before.sets.items():
         for entry in after.sets[name] - old:
-            if any(word in entry for word in words):
+            if name == "state files" or any(word in entry for word in words):
                 problems[name].append("new: " + entry[:300])
     for name, old in before.counts.items():
         limit = old + max(2, sandboxes // 2) if name != "descriptors of this program" else old

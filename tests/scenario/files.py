@@ -182,6 +182,16 @@ def _(t):
     equal(sum(kind == "added" for kind, _ in found.values()), 3001)
 
 
+@test("--diff and --save: mount points are no change of the command's")
+def _(t):
+    options = ("--ro", "/usr/share:" + t.path("new/dir"), "--tmpfs", t.path("own"))
+    equal(changes(t, "ls new/dir >/dev/null && echo x >own/file", *options), {})
+    equal(changes(t, "echo x >file; mkdir other", *options), {"file": ("added", "f"), "other": ("added", "d")})
+    t.good("echo x >file", "--save", t.aside("out"), *options)
+    equal(os.listdir(t.aside("out")), ["file"])
+    equal(os.listdir(t.dir), [])
+
+
 @test("--diff of several copy-on-write directories: those that are not the workspace by their full path")
 def _(t):
     t.write(t.aside("file"), "x")
