@@ -91,6 +91,74 @@ struct hutch_process *hutch_sandbox_main(struct hutch_sandbox *sandbox);
 /* Stops (true) or continues (false) every process of the sandbox, init excepted. */
 int hutch_sandbox_suspend(struct hutch_sandbox *sandbox, bool stop, struct hutch_error *err);
 
+/* ---- kept sandboxes: hutch_spec.detached ---- */
+
+/* What a command on HUTCH_IO_STREAM does, as it happens. */
+enum hutch_event_kind {
+	HUTCH_EVENT_STDOUT = 0,
+	HUTCH_EVENT_STDERR,
+	HUTCH_EVENT_EXIT        /* told once, after all output; ask hutch_process_result for the rest */
+};
+
+enum hutch_sandbox_state {
+	HUTCH_SANDBOX_PENDING = 0,
+	HUTCH_SANDBOX_RUNNING,
+	HUTCH_SANDBOX_PAUSED,
+	HUTCH_SANDBOX_COMPLETED,  /* the main command ended by itself, with any code */
+	HUTCH_SANDBOX_FAILED,     /* could not be started, or its supervisor is gone */
+	HUTCH_SANDBOX_TERMINATED, /* a stop, kill, lifetime or timeout was asked for before it was reaped */
+	HUTCH_SANDBOX_STATES
+};
+const char *hutch_sandbox_state_name(int state); /* "pending", ...; never NULL */
+enum hutch_sandbox_state hutch_sandbox_state(const struct hutch_sandbox *sandbox);
+
+/* A handle on a sandbox of this user's that is there already: by id, unique prefix of one, or name. Everything works as
+ * on the one that made it; freeing it only lets go, and kills the commands that were started through it. */
+int hutch_sandbox_from_id(struct hutch *h, const char *id, struct hutch_sandbox **ret, struct hutch_error *err);
+
+struct hutch_listing {
+	char id[40];
+	char name[64];            /* "" if it has none */
+	enum hutch_sandbox_state state;
+	int64_t created_ms;       /* since the epoch */
+	int64_t supervisor;       /* process id, 0: none */
+	char **command;           /* of the main command, NULL-terminated; NULL: none */
+	char **labels;            /* "K=V", NULL-terminated */
+};
+/* All sandboxes of this user; never blocks on a broken one. Freed with hutch_list_free. */
+int hutch_list(struct hutch *h, struct hutch_listing **ret, size_t *ret_count, struct hutch_error *err);
+void hutch_list_free(struct hutch_listing *list, size_t count);
+
+/* Ends a detached sandbox's supervisor and removes its record, logs and files. `force`: kills what still runs, else
+ * HUTCH_E_STATE. The handle can only be freed afterwards. */
+int hutch_sandbox_remove(struct hutch_sandbox *sandbox, bool force, struct hutch_error *err);
+
+/* New deadlines from now on, in milliseconds; 0: none, -1: as it was. */
+int hutch_sandbox_extend(struct hutch_sandbox *sandbox, int64_t lifetime_ms, int64_t idle_timeout_ms, struct hutch_error *err);
+
+/* A command that goes on without its caller; its output is kept in a log of its own. *ret_id is what
+ * hutch_sandbox_process finds it by, from any process. */
+int hutch_sandbox_exec_detached(struct hutch_sandbox *sandbox, const struct hutch_command *command, uint32_t *ret_id, struct hutch_error *err);
+
+/* The process of a detached command (1: the main command). It belongs to the sandbox. */
+int hutch_sandbox_process(struct hutch_sandbox *sandbox, uint32_t id, struct hutch_process **ret, struct hutch_error *err);
+
+/* A kept log: the output of a detached command, its oldest part dropped beyond 16 MiB. */
+struct hutch_log_chunk {
+	enum hutch_event_kind stream; /* HUTCH_EVENT_STDOUT or _STDERR */
+	int64_t time_ms;          /* since the epoch, when it was read */
+	uint64_t offset;          /* of `data` in all output of the command */
+	uint64_t dropped;         /* bytes dropped before it, because they were older than what is kept */
+	char *data;               /* free(3) */
+	size_t size;
+};
+/* The next chunk at or after `offset`: 1; 0: the end (of what is there now, or with `follow` of what there will be). */
+int hutch_process_log(struct hutch_process *process, uint64_t offset, bool follow, int64_t timeout_ms, struct hutch_log_chunk *ret,
+                      struct hutch_error *err);
+
+/* Removes what dead supervisors have left behind: run directories, upper layers. Returns how many sandboxes. */
+int hutch_gc(struct hutch *h, struct hutch_error *err);
+
 /* ---- processes ---- */
 
 enum hutch_process_state {
@@ -104,12 +172,6 @@ enum hutch_process_state hutch_process_state(const struct hutch_process *process
 /* As hutch_sandbox_wait_until_complete, for one command. */
 int hutch_process_result(struct hutch_process *process, int64_t timeout_ms, struct hutch_result **ret, struct hutch_error *err);
 
-/* What a command on HUTCH_IO_STREAM does, as it happens. */
-enum hutch_event_kind {
-	HUTCH_EVENT_STDOUT = 0,
-	HUTCH_EVENT_STDERR,
-	HUTCH_EVENT_EXIT        /* told once, after all output; ask hutch_process_result for the rest */
-};
 struct hutch_event {
 	enum hutch_event_kind kind;
 	const char *data;       /* `size` bytes, valid until the next call for this process */

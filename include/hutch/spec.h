@@ -133,7 +133,10 @@ struct hutch_spec {
 
 	/* time, in milliseconds; 0: none */
 	uint64_t lifetime_ms;
-	uint64_t idle_timeout_ms;
+	uint64_t idle_timeout_ms;  /* stopped when no command has run for so long; detached sandboxes only */
+
+	/* The sandbox outlives this process: a supervisor of its own keeps it, and it is found by id or name. */
+	bool detached;
 };
 
 /* struct hutch_spec *: &HUTCH_SPEC(.limits.memory_bytes = 256 << 20) */
