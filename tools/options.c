@@ -2,12 +2,13 @@
 /*
  * From argv to struct run_options.
  *
- * A cursor goes over the words and yields one option at a time; it ends at the first word that is none, or behind `--`. The
- * words are gone over twice: profiles first, then everything else, so that the command line wins over a profile wherever
+ * A cursor goes over the words and yields one option at a time; it ends at the first word that is none, or behind `--`;
+ * where words cannot be a command (FOR_MIXED), it goes on behind them. The words are gone over twice: profiles first, then everything else, so that the command line wins over a profile wherever
  * in the line the profile is named, and repeatable options of the line come behind those of the profile.
  */
 #include "options.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ struct cursor {
 	char **word;        /* the next one */
 	const char *letters; /* what is left of a group of short options */
 	unsigned int verb;
+	bool is_over;        /* a `--` was passed: words from here on */
 };
 
 const struct option *option_find(const char *name, size_t length, unsigned int verb)
@@ -104,7 +106,18 @@ static int next_option(struct cursor *cursor, const struct option **ret, const c
 		cursor->letters = word + 1;
 		return next_letter(cursor, ret, ret_value, err);
 	}
-	return word[2] ? next_long(cursor, word + 2, ret, ret_value, err) : 0;
+	if (word[2])
+		return next_long(cursor, word + 2, ret, ret_value, err);
+	cursor->is_over = true;
+	return 0;
+}
+
+/* Where options may stand behind words: the next word, passed over; NULL: everything that follows is words. */
+static char *skip_word(struct cursor *cursor)
+{
+	bool may_skip = (cursor->verb & FOR_MIXED) == cursor->verb && !cursor->is_over;
+
+	return may_skip && *cursor->word ? *cursor->word++ : NULL;
 }
 
 static bool is_profile(const struct option *option)
@@ -112,38 +125,64 @@ static bool is_profile(const struct option *option)
 	return strcmp(option->name, "profile") == 0;
 }
 
-static int apply(struct run_options *options, const struct option *option, const char *value, bool profiles, struct hutch_error *err)
+static int apply(struct run_options *options, unsigned int verb, const struct option *option, const char *value, bool profiles,
+                 struct hutch_error *err)
 {
 	if (is_profile(option) != profiles)
 		return 0;
 	if (option_apply(options, option, value, err) < 0)
 		return usage_prefix(err, "--%s", option->name);
-	return profiles ? profile_load(options, value, err) : 0;
+	return profiles ? profile_load(options, verb, value, err) : 0;
 }
 
+/* The words that options stood between are put before those that `cursor` has come to. */
 static int go_over(struct run_options *options, struct cursor *cursor, bool profiles, struct hutch_error *err)
 {
 	const struct option *option;
 	const char *value;
+	size_t count = 0;
 
 	for (;;) {
 		int got = next_option(cursor, &option, &value, err);
-		if (got <= 0)
-			return got;
-		if (apply(options, option, value, profiles, err) < 0)
+		if (got < 0 || (got > 0 && apply(options, cursor->verb, option, value, profiles, err) < 0))
 			return -1;
+		char *word = got == 0 ? skip_word(cursor) : NULL;
+		if (word)
+			options->words[count++] = word;
+		else if (got == 0)
+			break;
 	}
+	if (!options->words)
+		return 0;
+	for (char **word = cursor->word; *word; word++)
+		options->words[count++] = *word;
+	options->words[count] = NULL;
+	return 0;
+}
+
+static int make_words(struct run_options *options, unsigned int verb, char **argv, struct hutch_error *err)
+{
+	size_t count = 0;
+
+	if ((verb & FOR_MIXED) != verb)
+		return 0;
+	while (argv[count])
+		count++;
+	options->words = calloc(count + 1, sizeof *options->words);
+	return options->words ? 0 : system_error(err, ENOMEM, "cannot keep %zu words", count);
 }
 
 int options_parse(struct run_options *options, unsigned int verb, char **argv, char ***ret_words, struct hutch_error *err)
 {
 	options->spec.size = sizeof options->spec;
 	options->command.size = sizeof options->command;
+	if (make_words(options, verb, argv, err) < 0)
+		return -1;
 	for (int pass = 0; pass < 2; pass++) {
 		struct cursor cursor = {.word = argv, .letters = "", .verb = verb};
 		if (go_over(options, &cursor, pass == 0, err) < 0)
 			return -1;
-		*ret_words = cursor.word;
+		*ret_words = options->words ? options->words : cursor.word;
 	}
 	return 0;
 }
@@ -153,6 +192,8 @@ void options_free(struct run_options *options)
 	free((void *)options->env);
 	free(options->mounts);
 	free(options->ulimits);
+	free((void *)options->labels);
+	free(options->words);
 	keep_free(options->kept);
 	*options = (struct run_options){0};
 }
@@ -166,7 +207,7 @@ bool options_ask_json(unsigned int verb, char **argv)
 	int got;
 
 	/* what cannot be read is skipped: it has been reported already */
-	while ((got = next_option(&cursor, &option, &value, &ignored)) != 0) {
+	while ((got = next_option(&cursor, &option, &value, &ignored)) != 0 || skip_word(&cursor)) {
 		if (got > 0 && strcmp(option->name, "json") == 0)
 			return true;
 	}

@@ -22,7 +22,26 @@ enum {
 	FOR_VERSION = 1u << 2,
 	FOR_COMPLETION = 1u << 3,
 	FOR_HELP = 1u << 4,
-	FOR_ALL = 0x7fffffff
+	FOR_START = 1u << 5,
+	FOR_EXEC = 1u << 6,
+	FOR_SHELL = 1u << 7,
+	FOR_WAIT = 1u << 8,
+	FOR_LS = 1u << 9,
+	FOR_INSPECT = 1u << 10,
+	FOR_LOGS = 1u << 11,
+	FOR_CP = 1u << 12,
+	FOR_DIFF = 1u << 13,
+	FOR_KILL = 1u << 14,
+	FOR_STOP = 1u << 15,
+	FOR_RM = 1u << 16,
+	FOR_GC = 1u << 17,
+	FOR_ALL = 0x7fffffff,
+
+	FOR_NEW = FOR_RUN | FOR_START,                     /* they make a sandbox */
+	FOR_COMMAND = FOR_NEW | FOR_EXEC | FOR_SHELL,      /* they start a command */
+	FOR_ATTENDED = FOR_RUN | FOR_EXEC | FOR_SHELL,     /* and may stay until it has ended */
+	/* Their words are no command, so options may stand behind words, too. */
+	FOR_MIXED = FOR_WAIT | FOR_LS | FOR_INSPECT | FOR_LOGS | FOR_CP | FOR_DIFF | FOR_KILL | FOR_STOP | FOR_RM | FOR_GC
 };
 
 enum workspace_choice {
@@ -43,6 +62,9 @@ struct run_options {
 	size_t mounts_count;
 	struct hutch_ulimit *ulimits;
 	size_t ulimits_count;
+	const char **labels;          /* NULL-terminated */
+	size_t labels_count;
+	char **words;                 /* of a FOR_MIXED verb, in their order */
 	struct kept_text *kept;
 
 	enum workspace_choice workspace;
@@ -53,6 +75,23 @@ struct run_options {
 	bool tty;
 	bool diff;
 	bool dry_run;
+
+	/* of kept sandboxes */
+	uint32_t exec_id;             /* --exec; 0: the main command */
+	uint64_t wait_ms;             /* wait --timeout; 0: none */
+	uint64_t tail;                /* lines, when has_tail */
+	uint64_t offset;              /* bytes */
+	int64_t since_ms;             /* since the epoch; 0: from the start */
+	int signal;                   /* 0: none was named */
+	bool has_tail;
+	bool interactive;
+	bool detach;
+	bool all;
+	bool force;
+	bool follow;
+	bool timestamps;
+	bool changes;
+
 	bool json;
 	bool quiet;
 	bool verbose;
@@ -64,8 +103,9 @@ enum option_kind {
 	OPTION_SIZE,      /* uint64_t, bytes, not zero */
 	OPTION_DURATION,  /* uint64_t, milliseconds, not zero */
 	OPTION_COUNT,     /* uint32_t, not zero */
-	OPTION_FILE,      /* const char *, not empty */
-	OPTION_DIRECTORY, /* the same, to completion something else */
+	OPTION_TEXT,      /* const char *, not empty */
+	OPTION_FILE,      /* the same, to completion a file */
+	OPTION_DIRECTORY, /* a directory */
 	OPTION_CHOICE,    /* an enum: index into `words` */
 	OPTION_OWN        /* what `set` makes of it */
 };

@@ -11,7 +11,7 @@
 #include "json.h"
 #include "text.h"
 
-static void print_error(struct json_writer *w, const struct hutch_error *err)
+void print_error(struct json_writer *w, const struct hutch_error *err)
 {
 	json_begin(w, "error", '{');
 	json_string(w, "code", hutch_error_code_name(err->code));
@@ -80,14 +80,23 @@ static void print_totals(struct json_writer *w, const char *bytes_key, const cha
 	json_bool(w, truncated_key, output->truncated);
 }
 
+void print_command(struct json_writer *w, char *const *command)
+{
+	if (!command) {
+		json_null(w, "command");
+		return;
+	}
+	json_begin(w, "command", '[');
+	for (char *const *arg = command; *arg; arg++)
+		json_string(w, NULL, *arg);
+	json_end(w, ']');
+}
+
 static void print_outcome(struct json_writer *w, const struct hutch_result *result)
 {
 	json_string(w, "sandbox", result->sandbox);
 	json_string(w, "id", result->id);
-	json_begin(w, "command", '[');
-	for (char **arg = result->command; arg && *arg; arg++)
-		json_string(w, NULL, *arg);
-	json_end(w, ']');
+	print_command(w, result->command);
 	json_string(w, "outcome", hutch_outcome_name((int)result->outcome));
 	print_count(w, "exit_code", result->exit_code);
 	print_count(w, "signal", result->signal > 0 ? result->signal : -1);
@@ -139,7 +148,7 @@ static void print_warnings(struct json_writer *w, const struct hutch_result *res
 	json_end(w, ']');
 }
 
-static void print_change_list(struct json_writer *w, const struct changes *changes)
+void print_change_list(struct json_writer *w, const struct changes *changes)
 {
 	static const char *const kinds[] = {
 		[HUTCH_CHANGE_ADDED] = "added",
@@ -160,22 +169,28 @@ static void print_change_list(struct json_writer *w, const struct changes *chang
 	json_end(w, ']');
 }
 
+void record_json(struct json_writer *w, const char *key, const struct hutch_result *result, const struct notices *notices,
+                 const struct changes *changes)
+{
+	json_begin(w, key, '{');
+	print_outcome(w, result);
+	print_output(w, "stdout", "stdout_base64", &result->out);
+	print_output(w, "stderr", "stderr_base64", &result->err);
+	print_totals(w, "stdout_bytes", "stdout_truncated", &result->out);
+	print_totals(w, "stderr_bytes", "stderr_truncated", &result->err);
+	print_usage(w, result);
+	print_limits(w, result);
+	print_warnings(w, result, notices);
+	if (changes)
+		print_change_list(w, changes);
+	json_end(w, '}');
+}
+
 void print_record(FILE *out, const struct hutch_result *result, const struct notices *notices, const struct changes *changes)
 {
 	struct json_writer w = {.out = out};
 
-	json_begin(&w, NULL, '{');
-	print_outcome(&w, result);
-	print_output(&w, "stdout", "stdout_base64", &result->out);
-	print_output(&w, "stderr", "stderr_base64", &result->err);
-	print_totals(&w, "stdout_bytes", "stdout_truncated", &result->out);
-	print_totals(&w, "stderr_bytes", "stderr_truncated", &result->err);
-	print_usage(&w, result);
-	print_limits(&w, result);
-	print_warnings(&w, result, notices);
-	if (changes)
-		print_change_list(&w, changes);
-	json_end(&w, '}');
+	record_json(&w, NULL, result, notices, changes);
 }
 
 /* Escaped piece by piece: a text of any length needs one small buffer. */
@@ -205,6 +220,11 @@ void print_changes(FILE *out, const struct changes *changes)
 		print_escaped(out, changes->all[i].path, ESCAPE_NAME);
 		putc('\n', out);
 	}
+}
+
+void print_name(FILE *out, const char *name)
+{
+	print_escaped(out, name, ESCAPE_NAME);
 }
 
 void print_lines(FILE *out, const char *text)

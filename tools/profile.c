@@ -36,13 +36,13 @@ static int apply_flag(struct run_options *options, const struct option *option, 
 	return option_apply(options, option, NULL, err);
 }
 
-static int apply_line(struct run_options *options, char *line, struct hutch_error *err)
+static int apply_line(struct run_options *options, unsigned int verb, char *line, struct hutch_error *err)
 {
 	const char *value = split(line);
-	const struct option *option = option_find(line, strlen(line), FOR_RUN);
+	const struct option *option = option_find(line, strlen(line), verb);
 
 	if (!option) {
-		const char *meant = option_suggestion(line, FOR_RUN);
+		const char *meant = option_suggestion(line, verb);
 		return usage_error(err, "unknown option \"%.100s\"%s%s%s", line, meant ? " (did you mean " : "", meant ? meant : "",
 		                   meant ? "?)" : "");
 	}
@@ -58,7 +58,7 @@ static int apply_line(struct run_options *options, char *line, struct hutch_erro
 	return ret < 0 ? usage_prefix(err, "%s", option->name) : 0;
 }
 
-int profile_load(struct run_options *options, const char *path, struct hutch_error *err)
+int profile_load(struct run_options *options, unsigned int verb, const char *path, struct hutch_error *err)
 {
 	unsigned int number = 0;
 	char *text = keep_file(options, path, PROFILE_MAX, err);
@@ -66,7 +66,7 @@ int profile_load(struct run_options *options, const char *path, struct hutch_err
 	if (!text)
 		return usage_prefix(err, "--profile");
 	for (char *line = next_line(&text, &number); line; line = next_line(&text, &number)) {
-		if (apply_line(options, line, err) < 0)
+		if (apply_line(options, verb, line, err) < 0)
 			return usage_prefix(err, "%s:%u", path, number);
 	}
 	return 0;

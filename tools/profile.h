@@ -4,7 +4,7 @@
 
 #include "options.h"
 
-/* Applies the options in the file `path`. An error names the file and the line. */
-int profile_load(struct run_options *options, const char *path, struct hutch_error *err);
+/* Applies the options in the file `path`, which must be options of `verb`. An error names the file and the line. */
+int profile_load(struct run_options *options, unsigned int verb, const char *path, struct hutch_error *err);
 
 #endif

@@ -5,17 +5,10 @@
  * Everything that can be wrong with the request is found before anything is started: the words, the streams, the place of
  * the result. From then on there is one way through: build, go with it (session.c), report (report.c).
  */
-#include <errno.h>
 #include <limits.h>
-#include <pwd.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "json.h"
 #include "notices.h"
-#include "print.h"
+#include "plan_text.h"
 #include "report.h"
 #include "result_file.h"
 #include "say.h"
@@ -32,52 +25,6 @@ struct run {
 	struct hutch_sandbox *sandbox;
 	char directory[PATH_MAX]; /* the current one, while it is the workspace */
 };
-
-/* getpwuid() would load name services, which a statically linked program cannot. */
-static const char *find_home_entry(void)
-{
-	FILE *file = fopen("/etc/passwd", "re");
-	const struct passwd *entry = NULL;
-
-	if (!file)
-		return NULL;
-	do
-		entry = fgetpwent(file);
-	while (entry && entry->pw_uid != getuid());
-	fclose(file);
-	return entry ? entry->pw_dir : NULL;
-}
-
-/* Without links, as the current directory's name is. The password file is asked only if the environment has no answer. */
-static const char *find_home(char home[PATH_MAX])
-{
-	const char *name = getenv("HOME");
-
-	if (!name || name[0] != '/')
-		name = find_home_entry();
-	return name && realpath(name, home) ? home : name;
-}
-
-static void choose_workspace(struct run *run)
-{
-	struct hutch_spec *spec = &run->options->spec;
-	char home[PATH_MAX];
-	const char *refusal = "a directory that cannot be found";
-
-	/* with --rootfs nothing of the host is shown unless it is named */
-	if (run->options->workspace != WORKSPACE_DEFAULT || spec->root == HUTCH_ROOT_DIRECTORY)
-		return;
-	if (getcwd(run->directory, sizeof run->directory) && run->directory[0] == '/')
-		refusal = workspace_refusal(run->directory, find_home(home));
-	if (refusal) {
-		notice(&run->notices,
-		       "the current directory is not shown: it is %s; the command starts in a private home (to show one: --workspace DIR)",
-		       refusal);
-		return;
-	}
-	spec->workspace = run->directory;
-	spec->workspace_access = HUTCH_ACCESS_COW;
-}
 
 /* What was asked for and cannot be done as things are is an error, never left away in silence. */
 static int check_request(struct run *run, struct hutch_error *err)
@@ -107,40 +54,10 @@ static int prepare(struct run *run, char **words, struct hutch_error *err)
 		return usage_error(err, "no command (hutch run [options] [--] COMMAND [ARG...])");
 	options->command.argv = (const char *const *)words;
 	notices_init(&run->notices, options);
-	choose_workspace(run);
+	workspace_choose(options, &run->notices, run->directory);
 	if (check_request(run, err) < 0)
 		return -1;
 	return streams_choose(options, &run->streams, err);
-}
-
-static void print_plan(const char *plan, bool json)
-{
-	struct json_writer w = {.out = stdout};
-
-	if (!json) {
-		print_lines(stdout, plan);
-		return;
-	}
-	json_begin(&w, NULL, '{');
-	json_begin(&w, "plan", '[');
-	while (*plan) {
-		size_t length = strcspn(plan, "\n");
-		json_text(&w, NULL, plan, length);
-		plan += length + (plan[length] == '\n');
-	}
-	json_end(&w, ']');
-	json_end(&w, '}');
-}
-
-static int show_plan(struct run *run, struct hutch_error *err)
-{
-	char *plan;
-
-	if (hutch_plan_text(run->h, &run->options->spec, &run->options->command, &plan, err) < 0)
-		return -1;
-	print_plan(plan, run->options->json);
-	free(plan);
-	return verb_finish(0);
 }
 
 /* The exit code, or -1: there is none, and the reason. */
@@ -151,7 +68,13 @@ static int execute(struct run *run, struct hutch_error *err)
 
 	if (hutch_sandbox_run(run->h, &options->spec, &options->command, &run->sandbox, err) < 0)
 		return -1;
-	int got = session_run(run->h, run->sandbox, options, &run->streams, &result, err);
+	const struct attended attended = {
+		.h = run->h,
+		.sandbox = run->sandbox,
+		.process = hutch_sandbox_main(run->sandbox),
+		.is_alone = true,
+	};
+	int got = session_run(&attended, options, &run->streams, &result, err);
 	if (got < 0 && got != -HUTCH_E_EXECUTION)
 		return -1;
 	if (got < 0 && result->outcome != HUTCH_OUTCOME_NOT_STARTED)
@@ -165,7 +88,7 @@ static int go(struct run *run, char **words, struct hutch_error *err)
 {
 	if (prepare(run, words, err) < 0 || hutch_new(&run->h, err) < 0)
 		return -1;
-	return run->options->dry_run ? show_plan(run, err) : execute(run, err);
+	return run->options->dry_run ? plan_show(run->h, run->options, err) : execute(run, err);
 }
 
 static int run_verb(struct run_options *options, char **words)

@@ -7,7 +7,8 @@
  *
  *     INT QUIT     are sent on to the command's process group
  *     TERM HUP     are sent on; what is left after the grace is killed; a second one kills at once
- *     TSTP         stops the sandbox, then this process; continued, the other way round
+ *     TSTP         stops the sandbox (or the command, in one that others use, too), then this process; continued, the
+ *                  other way round
  *     CONT         after a STOP from outside: the terminal is taken again
  *     WINCH        the command's terminal takes the new size
  *
@@ -35,8 +36,7 @@
 #define FOREGROUND_CHECK_MS 250
 
 struct session {
-	struct hutch *h;
-	struct hutch_sandbox *sandbox;
+	const struct attended *attended;
 	struct hutch_process *process;
 	const struct streams *streams;
 	int64_t grace_ms;
@@ -72,15 +72,23 @@ static void take_terminal(struct session *s)
 	s->relay.is_listening = s->terminal.fd < 0 || terminal_enter(&s->terminal);
 }
 
+static void suspend(struct session *s, bool stop)
+{
+	if (s->attended->is_alone)
+		hutch_sandbox_suspend(s->attended->sandbox, stop, NULL);
+	else
+		hutch_process_signal(s->process, stop ? SIGSTOP : SIGCONT, NULL);
+}
+
 static void stop(struct session *s, bool group)
 {
 	relay_pump(&s->relay, 0);
 	terminal_leave(&s->terminal);
-	hutch_sandbox_suspend(s->sandbox, true, NULL);
+	suspend(s, true);
 	signals_stop_self(group);
 	take_terminal(s);
 	resize(s);
-	hutch_sandbox_suspend(s->sandbox, false, NULL);
+	suspend(s, false);
 }
 
 /* What cannot be signalled (not started yet, or only children are left) is ended. */
@@ -186,7 +194,7 @@ static int poll_timeout(const struct session *s)
 static int wait_and_move(struct session *s, struct hutch_error *err)
 {
 	struct pollfd polls[2 + RELAY_POLLS] = {
-		{.fd = hutch_fd(s->h), .events = POLLIN},
+		{.fd = hutch_fd(s->attended->h), .events = POLLIN},
 		{.fd = s->signals.fd, .events = POLLIN},
 	};
 
@@ -208,10 +216,10 @@ static int wait_and_move(struct session *s, struct hutch_error *err)
 static int follow(struct session *s, struct hutch_result **ret, struct hutch_error *err)
 {
 	for (;;) {
-		int got = hutch_dispatch(s->h, 0, err);
+		int got = hutch_dispatch(s->attended->h, 0, err);
 		if (got < 0)
 			return got;
-		got = hutch_sandbox_wait_until_complete(s->sandbox, 0, ret, err);
+		got = hutch_process_result(s->process, 0, ret, err);
 		if (got != -HUTCH_E_TIMEOUT)
 			return got;
 		follow_pty(s);
@@ -254,13 +262,12 @@ static void disconnect_terminal(struct session *s)
 		close(s->own_sink);
 }
 
-int session_run(struct hutch *h, struct hutch_sandbox *sandbox, const struct run_options *options, const struct streams *streams,
+int session_run(const struct attended *attended, const struct run_options *options, const struct streams *streams,
                 struct hutch_result **ret, struct hutch_error *err)
 {
 	struct session s = {
-		.h = h,
-		.sandbox = sandbox,
-		.process = hutch_sandbox_main(sandbox),
+		.attended = attended,
+		.process = attended->process,
 		.streams = streams,
 		.grace_ms = options->command.grace_ms ? (int64_t)options->command.grace_ms : DEFAULT_GRACE_MS,
 		.own_source = -1,

@@ -100,6 +100,38 @@ int streams_choose(struct run_options *options, struct streams *ret, struct hutc
 	return 0;
 }
 
+/* A terminal that is to be kept open is a pipe that the library holds: nobody writes to it, and it does not end. */
+static struct hutch_stream keep_input(const struct run_options *options)
+{
+	if (options->tty)
+		return (struct hutch_stream){.io = HUTCH_IO_PTY};
+	if (!options->interactive)
+		return (struct hutch_stream){.io = HUTCH_IO_NULL};
+	if (isatty(STDIN_FILENO))
+		return (struct hutch_stream){.io = HUTCH_IO_PIPE};
+	return (struct hutch_stream){.io = HUTCH_IO_FD, .fd = STDIN_FILENO};
+}
+
+int streams_choose_kept(struct run_options *options, struct streams *ret, struct hutch_error *err)
+{
+	struct hutch_command *command = &options->command;
+	struct streams streams = STREAMS_NONE;
+
+	if (!options->stdin_file) {
+		command->in = keep_input(options);
+	} else if (open_input(options, &streams, err) < 0) {
+		streams_close(&streams);
+		return -1;
+	}
+	if (options->tty) {
+		command->out = command->err = (struct hutch_stream){.io = HUTCH_IO_PTY};
+		command->term = getenv("TERM");
+		terminal_size(STDOUT_FILENO, &command->rows, &command->columns);
+	}
+	*ret = streams;
+	return 0;
+}
+
 void streams_close(struct streams *streams)
 {
 	if (streams->opened >= 0)

@@ -17,6 +17,11 @@ struct streams {
 
 /* Fills the streams of options->command. Returns 0, or -1 and the reason. */
 int streams_choose(struct run_options *options, struct streams *ret, struct hutch_error *err);
+
+/* The same for a command that goes on without hutch: its output is kept by the library, and it has no input unless
+ * --interactive or --stdin gives it one. */
+int streams_choose_kept(struct run_options *options, struct streams *ret, struct hutch_error *err);
+
 void streams_close(struct streams *streams);
 
 #endif

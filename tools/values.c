@@ -23,8 +23,7 @@ const char *const seccomp_words[] = {
 	NULL,
 };
 
-/* Digits and nothing else. */
-static bool read_number(const char *text, uint64_t limit, uint64_t *ret)
+bool read_number(const char *text, uint64_t limit, uint64_t *ret)
 {
 	uint64_t value = 0;
 
@@ -110,6 +109,7 @@ int option_apply(struct run_options *options, const struct option *option, const
 		return set_duration(field, value, err);
 	case OPTION_COUNT:
 		return set_count(field, value, err);
+	case OPTION_TEXT:
 	case OPTION_FILE:
 	case OPTION_DIRECTORY:
 		return set_text(field, value, err);

@@ -15,6 +15,12 @@ option_set_fn set_workspace, set_no_workspace, set_rootfs, set_ro, set_rw, set_c
 /* environment: environment.c */
 option_set_fn set_env, set_env_file;
 
+/* kept sandboxes: kept_values.c */
+option_set_fn set_label, set_exec_id, set_signal, set_since, set_tail, set_offset;
+
+/* Digits and nothing else, at most `limit`. */
+bool read_number(const char *text, uint64_t limit, uint64_t *ret);
+
 extern const char *const seccomp_words[];
 
 #endif

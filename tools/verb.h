@@ -16,11 +16,14 @@ struct verb {
 	unsigned int mask;   /* FOR_* */
 	const char *const *words; /* what its words can be, for completion; NULL: anything */
 	bool takes_command;  /* its words are a command of the sandbox; for completion */
+	bool takes_sandbox;  /* its first word names a sandbox; for completion */
 	/* `words` is what follows the options, NULL-terminated. Returns the exit code. */
 	int (*run)(struct run_options *options, char **words);
 };
 
 extern const struct verb verb_run, verb_doctor, verb_completion, verb_version, verb_help;
+extern const struct verb verb_start, verb_exec, verb_shell, verb_wait, verb_ls, verb_inspect, verb_logs, verb_cp, verb_diff,
+	verb_kill, verb_stop, verb_rm, verb_gc;
 
 extern const struct verb *const verbs[]; /* NULL-terminated, in the order of help */
 

@@ -394,7 +394,7 @@ static void each_file(const char *folder, void (*check_file)(const char *path))
 
 static void must_load(const char *path)
 {
-	ck_assert_msg(profile_load(&options, path, &err) == 0, "%s", err.message);
+	ck_assert_msg(profile_load(&options, FOR_RUN, path, &err) == 0, "%s", err.message);
 }
 
 static void must_not_load(const char *path)
@@ -406,7 +406,7 @@ static void must_not_load(const char *path)
 	ck_assert_ptr_nonnull(file);
 	ck_assert_int_eq(fscanf(file, "# expect %u: %159[^\n]", &line, expected), 2);
 	fclose(file);
-	ck_assert_int_eq(profile_load(&options, path, &err), -1);
+	ck_assert_int_eq(profile_load(&options, FOR_RUN, path, &err), -1);
 	if (line)
 		snprintf(place, sizeof place, "%s:%u: %s", path, line, expected);
 	ck_assert_msg(strncmp(err.message, place, strlen(place)) == 0 && strstr(err.message, expected), "%s: %s", path, err.message);
