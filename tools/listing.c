@@ -39,7 +39,7 @@ void age_text(char text[TIME_TEXT], int64_t ms)
 
 void print_command_line(FILE *out, char *const *command, size_t width)
 {
-	char line[4096];
+	char line[4096] = "";
 	size_t limit = width && width < sizeof line ? width : sizeof line;
 	size_t used = 0;
 	bool is_cut = false;
