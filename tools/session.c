@@ -34,6 +34,8 @@
 #define DRAIN_MS 2000
 /* A shell that brings us to the foreground need not tell us, so from the background we look. */
 #define FOREGROUND_CHECK_MS 250
+/* A command that cannot be stopped at once is not waited for longer. */
+#define STOP_MS 100
 
 struct session {
 	const struct attended *attended;
@@ -72,12 +74,23 @@ static void take_terminal(struct session *s)
 	s->relay.is_listening = s->terminal.fd < 0 || terminal_enter(&s->terminal);
 }
 
+/* That the command has stopped is told once. If it were told when we go on, it would look like a further ^Z. */
+static void await_stop(struct session *s)
+{
+	int64_t deadline = now_ms() + STOP_MS;
+
+	while (s->has_master && hutch_process_state(s->process) == HUTCH_PROCESS_RUNNING && now_ms() < deadline)
+		hutch_dispatch(s->attended->h, STOP_MS, NULL);
+}
+
 static void suspend(struct session *s, bool stop)
 {
 	if (s->attended->is_alone)
 		hutch_sandbox_suspend(s->attended->sandbox, stop, NULL);
 	else
 		hutch_process_signal(s->process, stop ? SIGSTOP : SIGCONT, NULL);
+	if (stop && !s->attended->is_alone)
+		await_stop(s);
 }
 
 static void stop(struct session *s, bool group)
