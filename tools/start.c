@@ -15,9 +15,6 @@
 #include "verb.h"
 #include "workspace.h"
 
-/* How often the state of a sandbox that is not there yet is looked at. */
-#define LOOK_MS 20
-
 struct start {
 	struct run_options *options;
 	struct notices notices;
@@ -49,7 +46,7 @@ static int await_start(struct start *start, struct hutch_error *err)
 	struct hutch_result *result;
 
 	while (hutch_sandbox_state(start->sandbox) == HUTCH_SANDBOX_PENDING) {
-		int got = hutch_dispatch(start->h, LOOK_MS, err);
+		int got = hutch_dispatch(start->h, -1, err);
 		if (got < 0)
 			return EXIT_HUTCH;
 	}

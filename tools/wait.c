@@ -16,9 +16,6 @@
 
 #define EXIT_TIMEOUT 124
 
-/* How often the state of a sandbox without a main command is looked at. */
-#define LOOK_MS 100
-
 static int64_t now_ms(void)
 {
 	struct timespec now;
@@ -45,11 +42,15 @@ static int wait_for_stop(const struct attached *attached, const struct run_optio
 			err->code = HUTCH_E_TIMEOUT;
 			return -err->code;
 		}
-		int got = hutch_dispatch(attached->h, left < LOOK_MS ? (int)left : LOOK_MS, err);
+		int got = hutch_dispatch(attached->h, left < INT32_MAX ? (int)left : -1, err);
 		if (got < 0)
 			return got;
 	}
-	return 0;
+	if (hutch_sandbox_state(attached->sandbox) != HUTCH_SANDBOX_FAILED)
+		return 0;
+	usage_error(err, "the sandbox's supervisor has ended, and with it the sandbox");
+	err->code = HUTCH_E_GONE;
+	return -err->code;
 }
 
 static int report_stop(const struct attached *attached, const struct run_options *options)
