@@ -19,8 +19,8 @@ LAYERS = {
     "plan": {"kernel", "spec", "base"},
     "init": {"plan", "kernel", "base"},
     "engine": {"plan", "kernel", "spec", "base"},
-    "wire": {"base"},
-    "supervisor": {"engine", "wire", "base"},
+    "wire": {"plan", "base"},
+    "supervisor": {"engine", "wire", "plan", "spec", "base"},
     "api": {"engine", "wire", "spec", "base", "plan"},
 }
 

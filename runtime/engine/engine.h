@@ -48,6 +48,7 @@ struct capture {
 	bool is_streamed;    /* handed out by hutch_process_next, chunk by chunk; `data` holds at most one */
 	bool is_paused;      /* a chunk waits to be taken, so nothing is read */
 	bool is_taken;       /* ... and has been handed out */
+	uint64_t stop;       /* once the command has ended: nothing is read beyond this total */
 	char *data;
 	size_t size, capacity;
 	uint64_t total, limit;
@@ -65,6 +66,13 @@ struct hutch_process {
 	struct hutch_process *next;
 	uint32_t id;
 	bool is_main;
+	bool is_kept;                  /* a supervisor's own, seen by a client: what is known of it is asked there */
+	uint32_t asked;                /* ... serial number of the request for its result, 0: not yet */
+	bool is_refused;               /* ... which was answered with `error` */
+	int log;                       /* ... a segment of its log, -1: none is open */
+	uint64_t log_segment, log_at, log_offset; /* ... where in it the chunk told last is */
+	void *kept;                    /* ... packed result, once it is there */
+	size_t kept_size;
 	bool is_exit_told;             /* hutch_process_next has handed out the exit */
 	enum hutch_process_state state;
 	char **argv;
@@ -94,6 +102,18 @@ struct request {
 	uint64_t range;                /* first id of the host, 0: a single id is mapped */
 };
 
+/* What a client of a detached sandbox does instead, by messages to its supervisor (api/remote.c). */
+struct remote {
+	int (*stop)(struct hutch_sandbox *sandbox, uint64_t grace_ms, struct hutch_error *err);
+	int (*suspend)(struct hutch_sandbox *sandbox, bool stop, struct hutch_error *err);
+	/* for processes that are is_kept */
+	void (*ask_result)(struct hutch_process *process);
+	int (*read_result)(const struct hutch_process *process, struct hutch_result **ret, struct hutch_error *err);
+	int (*signal)(struct hutch_process *process, int signo_or_end, struct hutch_error *err);
+};
+#define REMOTE_TERMINATE (-1)
+#define REMOTE_KILL      (-2)
+
 struct hutch_sandbox {
 	struct hutch *h;
 	struct hutch_sandbox *next;
@@ -102,9 +122,19 @@ struct hutch_sandbox {
 	struct guest guest;
 	bool is_ready, is_gone, is_freed;
 	bool was_ended;                /* by stop or kill */
+	bool is_paused;
+	struct hutch_error why;        /* of being gone; code 0: none was told */
+	const struct remote *remote;   /* NULL: it is this process's own. Else `control` leads to a supervisor, and there is no guest */
+	enum hutch_sandbox_state remote_state; /* what the supervisor has told last */
+	void *remote_data;
+	/* In a supervisor: what init says about commands that are not this process's. It takes the descriptor. */
+	void (*foreign)(struct hutch_sandbox *sandbox, const struct message *message, int fd);
+	void *foreign_data;
 	unsigned open_handles;
 	int range_lock;
 	char *upper;                   /* directory on disk with upper layers, removed at the end */
+	int upper_lock;                /* held as long as it is in use */
+	bool is_on_disk;               /* upper layers are */
 	char **roots;                  /* by op: the path inside, for copy-on-write directories; NULL else */
 	size_t roots_count;
 	uint32_t workspace_op;         /* index of the workspace's op if it is copy-on-write, else ~0 */
@@ -154,6 +184,11 @@ int exec_send(int channel, const struct launch_request *launch, struct hutch_err
 void exec_done(struct launch_request *launch);  /* closes what is owned; the process stays the sandbox's */
 
 /* sandbox.c */
+struct hutch_sandbox *sandbox_new(struct hutch *h, const char *id, struct hutch_error *err); /* id NULL: a new one */
+int sandbox_run(struct hutch *h, const char *id, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_sandbox **ret, struct hutch_error *err);
+void sandbox_make_id(char id[40]);
+struct hutch_process *sandbox_process(const struct hutch_sandbox *sandbox, uint32_t id); /* NULL: it has none of that id */
+void sandbox_take_terminal(struct hutch_process *process, int fd);
 void sandbox_gone(struct hutch_sandbox *sandbox, const struct hutch_error *why);
 void sandbox_warn(struct hutch_sandbox *sandbox, const char *text);
 int sandbox_send(struct hutch_sandbox *sandbox, const struct message *message, const int *fds, unsigned count);
@@ -172,7 +207,11 @@ void process_force(struct hutch_process *process, enum force force);
 void process_deadline(struct hutch_process *process, int64_t now_ms);
 int64_t process_next_deadline(const struct hutch_process *process);
 struct hutch_process *process_new(struct hutch_sandbox *sandbox, const struct hutch_command *command, bool is_main, struct hutch_error *err);
+/* One that a supervisor has, for its client. `argv` NULL: not known. */
+struct hutch_process *process_new_kept(struct hutch_sandbox *sandbox, uint32_t id, const char *const *argv, struct hutch_error *err);
 void process_drop(struct hutch_process *process); /* frees it; it must have ended */
+bool process_next_event(struct hutch_process *process, struct hutch_event *ret); /* hutch_process_next without waiting */
+void process_release_output(struct hutch_process *process); /* after the end: frees the buffers of streamed output */
 
 /* output.c */
 int capture_open(struct hutch_process *process, struct capture *capture, int *ret_write_end, struct hutch_error *err);

@@ -198,6 +198,8 @@ int hutch_sandbox_exec(struct hutch_sandbox *sandbox, const struct hutch_command
 {
 	if (sandbox->is_gone)
 		return err_set(err, HUTCH_E_STATE, "the sandbox has ended");
+	if (sandbox->remote && sandbox->remote_state >= HUTCH_SANDBOX_COMPLETED)
+		return err_set(err, HUTCH_E_STATE, "the sandbox is %s: it takes no command", hutch_sandbox_state_name((int)sandbox->remote_state));
 	if (sandbox->main && sandbox->main->state == HUTCH_PROCESS_ENDED)
 		return err_set(err, HUTCH_E_STATE, "the sandbox's main command has ended, and everything in it with it");
 	struct hutch_process *before = sandbox->processes;

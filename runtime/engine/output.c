@@ -99,7 +99,9 @@ void capture_resume(struct capture *capture)
 	capture->size = 0;
 	if (!capture->watch.is_open)
 		return;
-	if (capture->process->state == HUTCH_PROCESS_ENDED) /* what is left in the pipe, and no more than that */
+	if (capture->process->state == HUTCH_PROCESS_ENDED && capture->total >= capture->stop) /* a background child goes on and on */
+		loop_unwatch(&capture->watch);
+	else if (capture->process->state == HUTCH_PROCESS_ENDED) /* what is left in the pipe, and no more than that */
 		stream(capture);
 	if (capture->watch.is_open && !capture->is_paused && capture->process->state == HUTCH_PROCESS_ENDED)
 		loop_unwatch(&capture->watch);
@@ -112,13 +114,13 @@ void capture_resume(struct capture *capture)
 void capture_drain(struct capture *capture)
 {
 	bool end = false;
+	capture->stop = capture->total + 2 * BIG_PIPE;
 	if (capture->is_streamed) {
 		if (!capture->is_paused)
 			capture_resume(capture);
 		return;
 	}
-	uint64_t stop = capture->total + 2 * BIG_PIPE;
-	while (capture->watch.is_open && capture->total < stop && read_some(capture, &end))
+	while (capture->watch.is_open && capture->total < capture->stop && read_some(capture, &end))
 		;
 	loop_unwatch(&capture->watch);
 }

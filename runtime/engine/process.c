@@ -161,6 +161,7 @@ void process_message(struct hutch_process *process, const struct message *messag
 	case MESSAGE_CHANGES:
 	case MESSAGE_READY:
 	case MESSAGE_FAILED:
+	case MESSAGE_EMPTY:
 	case MESSAGE_TERMINAL:
 	case MESSAGE_TYPES: break;
 	}
@@ -183,11 +184,15 @@ void process_lost(struct hutch_process *process, const struct hutch_error *why)
 {
 	if (process->state == HUTCH_PROCESS_ENDED)
 		return;
+	if (process->is_kept) { /* not known what became of it */
+		process_finish(process);
+		return;
+	}
 	process->status = SIGKILL; /* the kernel kills all of a PID namespace without its init */
+	if (why)
+		process->error = *why;
 	if (!process->started) {
-		if (why)
-			process->error = *why;
-		else
+		if (!why)
 			err_set(&process->error, HUTCH_E_GONE, "the sandbox ended before the command had started");
 	} else {
 		if (!process->has_reason && !process->sandbox->was_ended)
@@ -224,11 +229,29 @@ struct hutch_process *process_new(struct hutch_sandbox *sandbox, const struct hu
 	}
 	*process = (struct hutch_process){
 		.sandbox = sandbox, .next = sandbox->processes, .id = ++sandbox->last_id, .is_main = is_main, .argv = argv, .cwd = cwd, .settings = *command,
-		.pty = -1, .deadline_ms = command->timeout_ms ? loop_deadline_ms(command->timeout_ms) : NO_DEADLINE,
+		.pty = -1, .log = -1, .deadline_ms = command->timeout_ms ? loop_deadline_ms(command->timeout_ms) : NO_DEADLINE,
 		.wall_ms = -1, .user_ms = -1, .system_ms = -1,
 	};
 	process->out.is_streamed = command->out.io == HUTCH_IO_STREAM;
 	process->err.is_streamed = command->err.io == HUTCH_IO_STREAM;
+	sandbox->processes = process;
+	return process;
+}
+
+struct hutch_process *process_new_kept(struct hutch_sandbox *sandbox, uint32_t id, const char *const *argv, struct hutch_error *err)
+{
+	static const char *const unknown[] = {"", NULL};
+	struct hutch_process *process = calloc(1, sizeof *process);
+	char **copy = process ? copy_strings(argv ? argv : unknown) : NULL;
+	if (!copy) {
+		free(process);
+		err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
+		return NULL;
+	}
+	*process = (struct hutch_process){
+		.sandbox = sandbox, .next = sandbox->processes, .id = id, .is_kept = true, .state = HUTCH_PROCESS_RUNNING, .argv = copy,
+		.pty = -1, .log = -1, .deadline_ms = NO_DEADLINE, .wall_ms = -1, .user_ms = -1, .system_ms = -1,
+	};
 	sandbox->processes = process;
 	return process;
 }
@@ -245,9 +268,11 @@ void process_drop(struct hutch_process *process)
 	loop_unwatch(&process->err.watch);
 	loop_unwatch(&process->in);
 	cleanup_close(&process->pty);
+	cleanup_close(&process->log);
 	loop_flush(process->sandbox->h);
 	free(process->out.data);
 	free(process->err.data);
+	free(process->kept);
 	for (char **arg = process->argv; *arg; arg++)
 		free(*arg);
 	free(process->argv);
@@ -272,8 +297,12 @@ int hutch_process_signal(struct hutch_process *process, int signo, struct hutch_
 	if (signo < 1 || signo > 64)
 		return err_set(err, HUTCH_E_INVALID, "%d is not a signal", signo);
 	int ret = check_running(process, err);
+	if (ret == 0 && process->is_kept)
+		return process->sandbox->remote->signal(process, signo, err);
 	if (ret == 0)
 		send_simple(process, MESSAGE_SIGNAL, signo);
+	if (ret == 0 && signo == SIGCONT && process->state == HUTCH_PROCESS_STOPPED)
+		process->state = HUTCH_PROCESS_RUNNING;
 	return ret;
 }
 
@@ -282,6 +311,8 @@ int hutch_process_kill(struct hutch_process *process, struct hutch_error *err)
 	int ret = check_running(process, err);
 	if (ret < 0)
 		return ret;
+	if (process->is_kept)
+		return process->sandbox->remote->signal(process, REMOTE_KILL, err);
 	decide(process, HUTCH_OUTCOME_KILLED);
 	process_force(process, FORCE_KILL);
 	return 0;
@@ -290,6 +321,8 @@ int hutch_process_kill(struct hutch_process *process, struct hutch_error *err)
 int hutch_process_terminate(struct hutch_process *process, struct hutch_error *err)
 {
 	int ret = check_running(process, err);
+	if (ret == 0 && process->is_kept)
+		return process->sandbox->remote->signal(process, REMOTE_TERMINATE, err);
 	if (ret == 0)
 		process_force(process, FORCE_TERM);
 	return ret;
@@ -402,9 +435,33 @@ static bool next_event(struct hutch_process *process, struct hutch_event *ret)
 	return true;
 }
 
+bool process_next_event(struct hutch_process *process, struct hutch_event *ret)
+{
+	release_chunk(&process->out);
+	release_chunk(&process->err);
+	return next_event(process, ret);
+}
+
+static void release_buffer(struct capture *capture)
+{
+	if (capture->watch.is_open || capture->is_paused || capture->is_captured)
+		return;
+	free(capture->data);
+	capture->data = NULL;
+	capture->capacity = 0;
+}
+
+void process_release_output(struct hutch_process *process)
+{
+	release_buffer(&process->out);
+	release_buffer(&process->err);
+}
+
 int hutch_process_next(struct hutch_process *process, int64_t timeout_ms, struct hutch_event *ret, struct hutch_error *err)
 {
 	int64_t end = timeout_ms < 0 ? NO_DEADLINE : loop_deadline_ms((uint64_t)timeout_ms);
+	if (process->is_kept)
+		process->sandbox->remote->ask_result(process);
 	release_chunk(&process->out);
 	release_chunk(&process->err);
 	for (;;) {
@@ -427,7 +484,7 @@ int hutch_process_next(struct hutch_process *process, int64_t timeout_ms, struct
 
 void hutch_process_free(struct hutch_process *process)
 {
-	if (!process || process->is_main)
+	if (!process || process->is_main || process->is_kept)
 		return;
 	if (process->state != HUTCH_PROCESS_ENDED)
 		send_simple(process, MESSAGE_KILL, 0);

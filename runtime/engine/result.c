@@ -110,7 +110,7 @@ static int set_limits(const struct hutch_process *process, struct hutch_result *
 	if (!result->limits_enforced)
 		return -1;
 	add_limit(result, "pids", limits->pids, "rlimit");
-	add_limit(result, "disk", sandbox->scratch_bytes, sandbox->upper ? "none" : "tmpfs");
+	add_limit(result, "disk", sandbox->scratch_bytes, sandbox->is_on_disk ? "none" : "tmpfs");
 	if (process->settings.timeout_ms)
 		add_limit(result, "timeout", process->settings.timeout_ms, "timer");
 	/* what was asked for and allowed not to be had */

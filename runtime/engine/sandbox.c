@@ -44,6 +44,8 @@ void sandbox_gone(struct hutch_sandbox *sandbox, const struct hutch_error *why)
 	if (sandbox->is_gone)
 		return;
 	sandbox->is_gone = true;
+	if (why)
+		sandbox->why = *why;
 	guest_end(&sandbox->guest);
 	loop_unwatch(&sandbox->control);
 	for (struct hutch_process *process = sandbox->processes; process; process = process->next)
@@ -131,7 +133,7 @@ static void failed(struct hutch_sandbox *sandbox, struct message *message)
 }
 
 /* The process that a message is about, if the sandbox has it. */
-static struct hutch_process *find_process(const struct hutch_sandbox *sandbox, uint32_t id)
+struct hutch_process *sandbox_process(const struct hutch_sandbox *sandbox, uint32_t id)
 {
 	struct hutch_process *process = sandbox->processes;
 	while (process && process->id != id)
@@ -139,7 +141,7 @@ static struct hutch_process *find_process(const struct hutch_sandbox *sandbox, u
 	return process;
 }
 
-static void take_terminal(struct hutch_process *process, int fd)
+void sandbox_take_terminal(struct hutch_process *process, int fd)
 {
 	if (process && process->pty < 0)
 		process->pty = TAKE_FD(fd);
@@ -148,13 +150,15 @@ static void take_terminal(struct hutch_process *process, int fd)
 
 static void handle(struct hutch_sandbox *sandbox, struct message *message, int fd)
 {
-	struct hutch_process *process = find_process(sandbox, message->id);
+	struct hutch_process *process = sandbox_process(sandbox, message->id);
 	if (message->type == MESSAGE_READY)
 		ready(sandbox, message);
 	else if (message->type == MESSAGE_FAILED)
 		failed(sandbox, message);
+	else if (!process && sandbox->foreign)
+		sandbox->foreign(sandbox, message, fd);
 	else if (message->type == MESSAGE_TERMINAL)
-		take_terminal(process, fd);
+		sandbox_take_terminal(process, fd);
 	else if (process)
 		process_message(process, message);
 }
@@ -181,7 +185,7 @@ void sandbox_control_ready(struct watch *watch)
 
 /* ---- public ---- */
 
-static void make_id(char id[40])
+void sandbox_make_id(char id[40])
 {
 	unsigned char random[6];
 	if (getrandom(random, sizeof random, 0) != sizeof random)
@@ -204,20 +208,32 @@ static void link_out(struct hutch *h, struct hutch_sandbox *sandbox)
 		*at = sandbox->next;
 }
 
-int hutch_sandbox_run(struct hutch *h, const struct hutch_spec *spec, const struct hutch_command *command,
-                      struct hutch_sandbox **ret, struct hutch_error *err)
+struct hutch_sandbox *sandbox_new(struct hutch *h, const char *id, struct hutch_error *err)
 {
 	struct hutch_sandbox *sandbox = calloc(1, sizeof *sandbox);
-	if (!sandbox)
-		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
+	if (!sandbox) {
+		err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
+		return NULL;
+	}
 	sandbox->h = h;
-	sandbox->range_lock = -1;
+	sandbox->range_lock = sandbox->upper_lock = -1;
 	sandbox->workspace_op = ~0u;
 	sandbox->guest = (struct guest){.pid = -1, .pidfd = -1};
 	sandbox->lifetime_ms = sandbox->kill_at_ms = NO_DEADLINE;
-	make_id(sandbox->id);
+	if (id)
+		snprintf(sandbox->id, sizeof sandbox->id, "%s", id);
+	else
+		sandbox_make_id(sandbox->id);
 	link_in(h, sandbox);
 	sandbox->open_handles = 1; /* our own, released by free */
+	return sandbox;
+}
+
+int sandbox_run(struct hutch *h, const char *id, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_sandbox **ret, struct hutch_error *err)
+{
+	struct hutch_sandbox *sandbox = sandbox_new(h, id, err);
+	if (!sandbox)
+		return -HUTCH_E_NO_MEMORY;
 	int error = sandbox_start(sandbox, spec, command, err);
 	if (error < 0) {
 		hutch_sandbox_free(sandbox);
@@ -242,19 +258,28 @@ static int execution_error(const struct hutch_result *result, struct hutch_error
 	return err_set(err, HUTCH_E_EXECUTION, "\"%s\" failed: %s, code %d", result->command[0], hutch_outcome_name((int)result->outcome), result->returncode);
 }
 
+static bool has_result(const struct hutch_process *process)
+{
+	if (process->is_kept)
+		return process->kept || process->is_refused || process->sandbox->is_gone;
+	return process->state == HUTCH_PROCESS_ENDED;
+}
+
 int hutch_process_result(struct hutch_process *process, int64_t timeout_ms, struct hutch_result **ret, struct hutch_error *err)
 {
 	int64_t end = timeout_ms < 0 ? NO_DEADLINE : loop_deadline_ms((uint64_t)timeout_ms);
-	while (process->state != HUTCH_PROCESS_ENDED) {
+	if (process->is_kept)
+		process->sandbox->remote->ask_result(process);
+	while (!has_result(process)) {
 		int64_t left = end == NO_DEADLINE ? INT32_MAX : end - loop_now_ms();
 		int error = hutch_dispatch(process->sandbox->h, left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left, err);
 		if (error < 0)
 			return error;
-		if (process->state != HUTCH_PROCESS_ENDED && left <= 0)
+		if (!has_result(process) && left <= 0)
 			return err_set(err, HUTCH_E_TIMEOUT, "the command has not ended within %lld ms", (long long)timeout_ms);
 	}
 	struct hutch_result *result;
-	int error = result_make(process, &result, err);
+	int error = process->is_kept ? process->sandbox->remote->read_result(process, &result, err) : result_make(process, &result, err);
 	if (error < 0)
 		return error;
 	*ret = result;
@@ -291,7 +316,9 @@ void hutch_sandbox_free(struct hutch_sandbox *sandbox)
 	if (sandbox->upper)
 		remove_tree(AT_FDCWD, sandbox->upper);
 	free(sandbox->upper);
+	cleanup_close(&sandbox->upper_lock);
 	cleanup_close(&sandbox->range_lock);
+	free(sandbox->remote_data);
 	sandbox->is_freed = true;
 	if (--sandbox->open_handles == 0)
 		free(sandbox);
@@ -318,9 +345,12 @@ struct hutch_process *hutch_sandbox_main(struct hutch_sandbox *sandbox)
 int hutch_sandbox_suspend(struct hutch_sandbox *sandbox, bool stop, struct hutch_error *err)
 {
 	const struct message message = {.type = MESSAGE_SUSPEND, .a = stop};
+	if (sandbox->remote)
+		return sandbox->remote->suspend(sandbox, stop, err);
 	int ret = sandbox_send(sandbox, &message, NULL, 0);
 	if (ret < 0)
 		return err_sys(err, HUTCH_E_GONE, -ret, "the sandbox has ended");
+	sandbox->is_paused = stop;
 	for (struct hutch_process *process = sandbox->processes; process && !stop; process = process->next)
 		if (process->state == HUTCH_PROCESS_STOPPED)
 			process->state = HUTCH_PROCESS_RUNNING;
@@ -337,12 +367,43 @@ static void wait_until_gone(struct hutch_sandbox *sandbox)
 
 int hutch_sandbox_stop(struct hutch_sandbox *sandbox, uint64_t grace_ms, struct hutch_error *err)
 {
-	(void)err;
 	if (sandbox->is_gone)
 		return 0;
+	if (sandbox->remote)
+		return sandbox->remote->stop(sandbox, grace_ms, err);
 	sandbox_stop(sandbox, (int64_t)grace_ms);
 	if (!has_running(sandbox))
 		sandbox_gone(sandbox, NULL);
 	wait_until_gone(sandbox);
 	return 0;
+}
+
+/* ---- states ---- */
+
+static const char *const state_names[HUTCH_SANDBOX_STATES] = {
+	[HUTCH_SANDBOX_PENDING] = "pending",
+	[HUTCH_SANDBOX_RUNNING] = "running",
+	[HUTCH_SANDBOX_PAUSED] = "paused",
+	[HUTCH_SANDBOX_COMPLETED] = "completed",
+	[HUTCH_SANDBOX_FAILED] = "failed",
+	[HUTCH_SANDBOX_TERMINATED] = "terminated",
+};
+
+const char *hutch_sandbox_state_name(int state)
+{
+	return state >= 0 && state < HUTCH_SANDBOX_STATES ? state_names[state] : "unknown";
+}
+
+enum hutch_sandbox_state hutch_sandbox_state(const struct hutch_sandbox *sandbox)
+{
+	const struct hutch_process *main = sandbox->main;
+	if (sandbox->remote)
+		return sandbox->remote_state;
+	if (main && main->state == HUTCH_PROCESS_ENDED)
+		return !main->started || main->error.code ? HUTCH_SANDBOX_FAILED : main->has_reason ? HUTCH_SANDBOX_TERMINATED : HUTCH_SANDBOX_COMPLETED;
+	if (sandbox->is_gone)
+		return sandbox->was_ended ? HUTCH_SANDBOX_TERMINATED : HUTCH_SANDBOX_FAILED;
+	if (!sandbox->is_ready)
+		return HUTCH_SANDBOX_PENDING;
+	return sandbox->is_paused ? HUTCH_SANDBOX_PAUSED : HUTCH_SANDBOX_RUNNING;
 }

@@ -106,14 +106,25 @@ static bool wants_copy_on_write(const struct hutch_spec *spec)
 	return wants;
 }
 
+/* A kept sandbox may grow and live for long; in memory, though, a bound can be enforced, and what an ordinary user's range
+ * of ids has written can be removed. */
+static bool prefers_disk(const struct start *start)
+{
+	bool foreign_ids = start->host.has_range && !start->host.is_privileged;
+	return start->spec.detached && !start->spec.limits.disk_bytes && !foreign_ids;
+}
+
 static int choose_upper(struct start *start, struct hutch_error *err)
 {
-	if (!wants_copy_on_write(&start->spec) || (!start->spec.state_dir && tmpfs_has_user_xattrs()))
+	bool in_memory = !start->spec.state_dir && tmpfs_has_user_xattrs();
+	if (!wants_copy_on_write(&start->spec) || (in_memory && !prefers_disk(start)))
 		return 0;
 	if (start->spec.limits.disk_bytes && !(start->spec.best_effort & HUTCH_LIMIT_DISK))
 		return err_hint(err, err_set(err, HUTCH_E_UNENFORCEABLE, "limits.disk_bytes: --disk cannot be enforced: what is changed in copies goes to a directory on disk"),
 		                start->spec.state_dir ? "leave --state out, or say --best-effort=disk to run without it" : "leave it out, or say --best-effort=disk to run without it");
-	int ret = state_make_upper(start->spec.state_dir, start->sandbox->id, &start->sandbox->upper, err);
+	struct hutch_sandbox *sandbox = start->sandbox;
+	int ret = state_make_upper(start->spec.state_dir, sandbox->id, &sandbox->upper, &sandbox->upper_lock, err);
+	sandbox->is_on_disk = sandbox->upper;
 	start->host.upper = start->sandbox->upper;
 	return ret;
 }
@@ -344,7 +355,7 @@ static int describe(struct start *start, const struct hutch_command *command, ch
 
 int hutch_plan_text(struct hutch *h, const struct hutch_spec *spec, const struct hutch_command *command, char **ret, struct hutch_error *err)
 {
-	struct hutch_sandbox dummy = {.h = h, .range_lock = -1, .id = "dry-run"};
+	struct hutch_sandbox dummy = {.h = h, .range_lock = -1, .upper_lock = -1, .id = "dry-run"};
 	struct start start = {.sandbox = &dummy, .command = command, .channels = {-1, -1}};
 	int error = make_plan(&start, spec, err);
 	if (error == 0)
@@ -353,6 +364,7 @@ int hutch_plan_text(struct hutch *h, const struct hutch_spec *spec, const struct
 	if (dummy.upper)
 		remove_tree(AT_FDCWD, dummy.upper);
 	free(dummy.upper);
+	cleanup_close(&dummy.upper_lock);
 	cleanup_close(&dummy.range_lock);
 	return error;
 }

@@ -151,7 +151,11 @@ static void serve_request(struct init *init)
 		return; /* it closes the descriptors */
 	case MESSAGE_SIGNAL: command_signal(init, message.id, message.a); break;
 	case MESSAGE_KILL: command_kill(init, message.id); break;
-	case MESSAGE_KILL_ALL: commands_kill_all(init); break;
+	case MESSAGE_KILL_ALL:
+		commands_kill_all(init);
+		message.type = MESSAGE_EMPTY;
+		control_send(init, &message, -1);
+		break;
 	case MESSAGE_SUSPEND: suspend_all(message.a); break;
 	case MESSAGE_CHANGES:
 		if (count == 1)
@@ -165,6 +169,7 @@ static void serve_request(struct init *init)
 	case MESSAGE_STARTED:
 	case MESSAGE_NOT_STARTED:
 	case MESSAGE_EXITED:
+	case MESSAGE_EMPTY:
 	case MESSAGE_STOPPED:
 	case MESSAGE_TYPES: quit(2);
 	}

@@ -31,6 +31,7 @@ enum message_type {
 	MESSAGE_STARTED,   /* id */
 	MESSAGE_NOT_STARTED, /* id, stage, item, a = errno, detail */
 	MESSAGE_EXITED,    /* id, a = wait status, value = wall time in us, user_us, system_us */
+	MESSAGE_EMPTY,     /* the answer to KILL_ALL: nothing but init is left */
 	MESSAGE_STOPPED,   /* id, a = signal: the foreground job of a pty command has stopped */
 	MESSAGE_TYPES
 };

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The supervisor's own commands: the main command and detached ones. Their output goes to logs; what became of them is
+ * kept until the sandbox is removed, for the last OWNS_MAX of them.
+ */
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "engine/image.h"
+#include "supervisor/server.h"
+
+struct own *own_find(const struct server *server, uint32_t id)
+{
+	struct own *own = server->owns;
+	while (own && own->process->id != id)
+		own = own->next;
+	return own;
+}
+
+unsigned own_running(const struct server *server)
+{
+	unsigned running = 0;
+	for (const struct own *own = server->owns; own; own = own->next)
+		running += own->process->state != HUTCH_PROCESS_ENDED;
+	return running;
+}
+
+struct own *own_new(struct server *server, struct hutch_process *process, struct hutch_error *err)
+{
+	struct own *own = calloc(1, sizeof *own);
+	if (!own) {
+		err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
+		return NULL;
+	}
+	own->process = process;
+	log_init(&own->log, server->logs, process->id);
+	own->next = server->owns;
+	server->owns = own;
+	server->owns_count++;
+	return own;
+}
+
+/* ---- starting ---- */
+
+static int place_stream(struct hutch_stream *stream, const int *fds, unsigned count)
+{
+	if (stream->io != HUTCH_IO_FD)
+		return 0;
+	if (stream->fd < 1 || (unsigned)stream->fd >= count)
+		return -1;
+	stream->fd = fds[stream->fd];
+	return 0;
+}
+
+int own_streams(struct hutch_command *command, const int *fds, unsigned count)
+{
+	return place_stream(&command->in, fds, count) < 0 || place_stream(&command->out, fds, count) < 0 || place_stream(&command->err, fds, count) < 0 ? -1 : 0;
+}
+
+static int start(struct server *server, struct hutch_command *command, uint32_t *ret_id, struct hutch_error *err)
+{
+	struct hutch_process *process;
+	int ret = hutch_sandbox_exec(server->sandbox, command, &process, err);
+	if (ret < 0)
+		return ret;
+	if (!own_new(server, process, err)) {
+		hutch_process_free(process);
+		return -HUTCH_E_NO_MEMORY;
+	}
+	*ret_id = process->id;
+	return 0;
+}
+
+/* Makes room by forgetting the oldest that has ended. */
+static bool make_room(struct server *server)
+{
+	struct own **oldest = NULL;
+	if (server->owns_count < OWNS_MAX)
+		return true;
+	for (struct own **at = &server->owns; *at; at = &(*at)->next)
+		if ((*at)->is_over && !(*at)->process->is_main)
+			oldest = at;
+	if (!oldest)
+		return false;
+	struct own *own = *oldest;
+	*oldest = own->next;
+	server->owns_count--;
+	log_remove(&own->log);
+	hutch_process_free(own->process);
+	free(own);
+	return true;
+}
+
+int own_exec(struct server *server, const int *fds, unsigned count, uint32_t *ret_id, struct hutch_error *err)
+{
+	CLEANUP_FREE void *bytes = NULL;
+	size_t size = 0;
+	struct pack_memory memory = {0};
+	struct pack_request request;
+	if (server_is_over(server))
+		return err_set(err, HUTCH_E_STATE, "the sandbox has ended: it takes no command");
+	if (!make_room(server))
+		return err_set(err, HUTCH_E_BUSY, "%u detached commands run, more are not allowed", OWNS_MAX);
+	int ret = wire_read_file(fds[0], PACK_MAX, &bytes, &size) < 0 || pack_request_read(bytes, size, &memory, &request) < 0 || !request.has_command ||
+	                  own_streams(&request.command, fds, count) < 0
+	              ? err_set(err, HUTCH_E_INVALID, "the request is broken")
+	              : start(server, &request.command, ret_id, err);
+	pack_memory_done(&memory);
+	return ret;
+}
+
+/* ---- running ---- */
+
+static void ended(struct server *server, struct own *own)
+{
+	const struct message message = {.type = WIRE_ENDED, .id = own->process->id};
+	own->is_over = true;
+	log_close(&own->log);
+	process_release_output(own->process);
+	if (own->process->is_main)
+		connections_tell(server, &message);
+}
+
+static void take_events(struct server *server, struct own *own)
+{
+	struct hutch_event event;
+	while (!own->is_over && process_next_event(own->process, &event)) {
+		if (event.kind == HUTCH_EVENT_EXIT)
+			ended(server, own);
+		else
+			log_append(&own->log, event.kind == HUTCH_EVENT_STDERR, event.data, event.size);
+	}
+}
+
+void own_tick(struct server *server)
+{
+	for (struct own *own = server->owns; own; own = own->next)
+		take_events(server, own);
+}
+
+/* ---- results ---- */
+
+int own_result(const struct own *own, struct hutch_error *err)
+{
+	struct hutch_result *result;
+	CLEANUP_FREE void *bytes = NULL;
+	size_t size;
+	int ret = result_make(own->process, &result, err);
+	if (ret < 0)
+		return ret;
+	ret = pack_result_write(result, &bytes, &size);
+	hutch_result_free(result);
+	return ret < 0 ? err_set(err, -ret, "the result cannot be told") : image_memfd("hutch-result", bytes, size, 0, err);
+}
+
+void own_free_all(struct server *server)
+{
+	while (server->owns) {
+		struct own *own = server->owns;
+		server->owns = own->next;
+		log_close(&own->log);
+		free(own); /* the process is the sandbox's */
+	}
+	server->owns_count = 0;
+}
