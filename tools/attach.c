@@ -8,6 +8,9 @@
 #include "say.h"
 #include "verb.h"
 
+/* How long the supervisor may take to tell of a new state. */
+#define TELL_MS 500
+
 int attach(struct attached *attached, const char *word, struct hutch_error *err)
 {
 	if (!*word)
@@ -35,6 +38,23 @@ int attached_process(const struct attached *attached, const struct run_options *
 	if (options->exec_id)
 		return hutch_sandbox_process(attached->sandbox, options->exec_id, ret, err) < 0 ? -1 : 0;
 	return usage_error(err, "sandbox %s has no main command (name another with --exec ID)", hutch_sandbox_id(attached->sandbox));
+}
+
+bool attached_is_over(const struct attached *attached)
+{
+	enum hutch_sandbox_state state = hutch_sandbox_state(attached->sandbox);
+
+	return state == HUTCH_SANDBOX_COMPLETED || state == HUTCH_SANDBOX_FAILED || state == HUTCH_SANDBOX_TERMINATED;
+}
+
+int attached_stop(const struct attached *attached, uint64_t grace_ms, struct hutch_error *err)
+{
+	if (hutch_sandbox_stop(attached->sandbox, grace_ms, err) < 0)
+		return -1;
+	/* that it is done and what state it has come to are told one after the other */
+	while (!attached_is_over(attached) && hutch_dispatch(attached->h, TELL_MS, NULL) > 0)
+		;
+	return 0;
 }
 
 int attached_finish(const struct attached *attached, const struct run_options *options)

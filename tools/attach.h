@@ -19,6 +19,12 @@ int attach(struct attached *attached, const char *word, struct hutch_error *err)
 int attached_process(const struct attached *attached, const struct run_options *options, struct hutch_process **ret,
                      struct hutch_error *err);
 
+/* Is its state a final one? */
+bool attached_is_over(const struct attached *attached);
+
+/* Ends all of its commands; when this returns, that is its state, too. */
+int attached_stop(const struct attached *attached, uint64_t grace_ms, struct hutch_error *err);
+
 /* Ends a verb that has done something to a sandbox: with --json, {"sandbox": …, "state": …}. The exit code. */
 int attached_finish(const struct attached *attached, const struct run_options *options);
 

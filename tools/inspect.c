@@ -12,6 +12,9 @@
 #include "say.h"
 #include "verb.h"
 
+/* A supervisor that does not answer is not waited for longer. */
+#define ANSWER_MS 2000
+
 /* Found in the list and not by attaching, so that one whose supervisor was killed can be looked at, too. */
 static const struct hutch_listing *find(const struct hutch_listing *list, size_t count, const char *word, struct hutch_error *err)
 {
@@ -45,7 +48,7 @@ static struct hutch_result *find_result(struct hutch *h, const struct hutch_list
 	if (!listing_has_ended(listing) || !listing->command)
 		return NULL;
 	if (attach(&attached, listing->id, NULL) == 0)
-		hutch_sandbox_wait_until_complete(attached.sandbox, 0, &result, NULL);
+		hutch_sandbox_wait_until_complete(attached.sandbox, ANSWER_MS, &result, NULL);
 	return result;
 }
 

@@ -11,13 +11,23 @@
 #include "attach.h"
 #include "verb.h"
 
+/* Stopping begins with TERM, so the main command is killed before it can hear that. */
+static int kill_all(const struct attached *attached, struct hutch_error *err)
+{
+	struct hutch_process *process = hutch_sandbox_main(attached->sandbox);
+
+	if (process)
+		hutch_process_kill(process, NULL); /* it may have ended */
+	return attached_stop(attached, 0, err);
+}
+
 static int kill_or_signal(const struct attached *attached, const struct run_options *options, struct hutch_error *err)
 {
 	bool is_kill = !options->signal || options->signal == SIGKILL;
 	struct hutch_process *process;
 
 	if (is_kill && !options->exec_id)
-		return hutch_sandbox_stop(attached->sandbox, 0, err);
+		return kill_all(attached, err);
 	if (attached_process(attached, options, &process, err) < 0)
 		return -1;
 	return is_kill ? hutch_process_kill(process, err) : hutch_process_signal(process, options->signal, err);

@@ -15,6 +15,12 @@
 #include "verb.h"
 #include "workspace.h"
 
+#define EXIT_NOT_EXECUTABLE 126
+#define EXIT_NOT_FOUND      127
+
+/* A supervisor that does not answer is not waited for longer. */
+#define ANSWER_MS 2000
+
 struct start {
 	struct run_options *options;
 	struct notices notices;
@@ -41,6 +47,14 @@ static int prepare(struct start *start, char **words, struct hutch_error *err)
 	return streams_choose_kept(options, &start->streams, err);
 }
 
+/* The library's error for a command that cannot be started, as the exit code that `run` has for it. */
+static int error_exit_code(const struct hutch_error *err)
+{
+	if (err->code == HUTCH_E_NOT_FOUND)
+		return EXIT_NOT_FOUND;
+	return err->code == HUTCH_E_NOT_EXECUTABLE ? EXIT_NOT_EXECUTABLE : EXIT_HUTCH;
+}
+
 static int await_start(struct start *start, struct hutch_error *err)
 {
 	struct hutch_result *result;
@@ -52,7 +66,7 @@ static int await_start(struct start *start, struct hutch_error *err)
 	}
 	if (hutch_sandbox_state(start->sandbox) != HUTCH_SANDBOX_FAILED)
 		return 0;
-	int got = hutch_sandbox_wait_until_complete(start->sandbox, 0, &result, err);
+	int got = hutch_sandbox_wait_until_complete(start->sandbox, ANSWER_MS, &result, err);
 	if (got < 0 && got != -HUTCH_E_EXECUTION)
 		return EXIT_HUTCH;
 	int code = result->returncode;
@@ -88,12 +102,15 @@ static int execute(struct start *start, struct hutch_error *err)
 	const struct run_options *options = start->options;
 	const struct hutch_command *command = options->command.argv ? &options->command : NULL;
 
+	int code = 0;
 	if (hutch_sandbox_run(start->h, &options->spec, command, &start->sandbox, err) < 0)
-		return -1;
-	int code = await_start(start, err);
+		code = error_exit_code(err);
+	else
+		code = await_start(start, err);
 	if (!code)
 		return print_started(start);
-	hutch_sandbox_remove(start->sandbox, true, NULL);
+	if (start->sandbox)
+		hutch_sandbox_remove(start->sandbox, true, NULL);
 	verb_failed(err, options->json);
 	return code;
 }

@@ -11,7 +11,7 @@ static int stop(struct run_options *options, char **words)
 	struct attached attached = {0};
 	struct hutch_error err;
 
-	if (attach_to_word(&attached, words, &err) < 0 || hutch_sandbox_stop(attached.sandbox, grace_ms, &err) < 0)
+	if (attach_to_word(&attached, words, &err) < 0 || attached_stop(&attached, grace_ms, &err) < 0)
 		return verb_failed(&err, options->json);
 	return attached_finish(&attached, options);
 }

@@ -24,18 +24,11 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static bool is_over(const struct hutch_sandbox *sandbox)
-{
-	enum hutch_sandbox_state state = hutch_sandbox_state(sandbox);
-
-	return state == HUTCH_SANDBOX_COMPLETED || state == HUTCH_SANDBOX_FAILED || state == HUTCH_SANDBOX_TERMINATED;
-}
-
 static int wait_for_stop(const struct attached *attached, const struct run_options *options, struct hutch_error *err)
 {
 	int64_t end = options->wait_ms ? now_ms() + (int64_t)options->wait_ms : INT64_MAX;
 
-	while (!is_over(attached->sandbox)) {
+	while (!attached_is_over(attached)) {
 		int64_t left = end - now_ms();
 		if (left <= 0) {
 			usage_error(err, "the sandbox was not stopped within the time given");
