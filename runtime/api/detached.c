@@ -82,9 +82,6 @@ static int connect_to(int root, const char *id, struct hutch_error *err)
 	CLEANUP_CLOSE int fd = dir < 0 ? -errno : wire_connect(dir, "ctl");
 	if (fd < 0)
 		return err_sys(err, HUTCH_E_GONE, -fd, "cannot connect to the supervisor of sandbox %s", id);
-	int flags = fcntl(fd, F_GETFL);
-	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
-		return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot set up a socket");
 	return TAKE_FD(fd);
 }
 

@@ -4,11 +4,8 @@
  * for. While a request waits, everything else of the loop goes on.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 
 #include "api/client.h"
 #include "base/cleanup.h"
@@ -251,8 +248,6 @@ int client_new(struct hutch *h, int fd, const char *logs, struct hutch_sandbox *
 		*ret = sandbox;
 		return 0;
 	}
-	const struct timeval patience = {.tv_sec = CLIENT_ANSWERS_MS / 1000};
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	int error = loop_watch(h, &sandbox->control, sandbox, TAKE_FD(owned), UV_READABLE, on_ready);
 	if (error < 0) {
 		hutch_sandbox_free(sandbox);

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
+
+#define PATIENCE_MS 5000 /* init may be busy killing */
 
 static int move_up(int *fd)
 {
@@ -61,6 +64,15 @@ int channel_send(int channel, const struct message *message, const int *fds, uns
 		sent = sendmsg(channel, &header, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : 0;
+}
+
+int channel_send_waiting(int channel, const struct message *message, const int *fds, unsigned count)
+{
+	struct pollfd ready = {.fd = channel, .events = POLLOUT};
+	int ret = channel_send(channel, message, fds, count);
+	if (ret == -EAGAIN && poll(&ready, 1, PATIENCE_MS) == 1)
+		ret = channel_send(channel, message, fds, count);
+	return ret;
 }
 
 /* Keeps the one descriptor that a message may carry, closes the rest. */

@@ -14,6 +14,9 @@ int channel_pair(int ret[2], struct hutch_error *err);
 /* 0, or -errno: EPIPE when init is gone, EAGAIN when it does not read. The descriptors stay the caller's. */
 int channel_send(int channel, const struct message *message, const int *fds, unsigned count);
 
+/* The same, but waits for a peer that does not read just now; not for long. */
+int channel_send_waiting(int channel, const struct message *message, const int *fds, unsigned count);
+
 /* 1: a message, *ret_fd is -1 or a descriptor that is the caller's; 0: init is gone; -EAGAIN: nothing there;
  * -EBADMSG: nonsense. Strings in the message are terminated. */
 int channel_receive(int channel, struct message *ret, int *ret_fd);

@@ -27,7 +27,9 @@ int request_keep(struct request *request, const struct hutch_spec *spec, const s
 	size_t size = spec->limits.ulimits_count * sizeof *request->ulimits;
 	kept->name = kept->rootfs = kept->workspace = kept->state_dir = kept->seccomp_file = NULL;
 	kept->labels = NULL;
+	kept->labels_count = 0;
 	kept->mounts = NULL;
+	kept->mounts_count = 0;
 	request->host.upper = NULL;
 	request->workspace = workspace ? strdup(workspace) : NULL;
 	request->ulimits = size ? malloc(size) : NULL;
@@ -180,7 +182,7 @@ int exec_prepare(struct hutch_sandbox *sandbox, const struct hutch_command *comm
 int exec_send(int channel, const struct launch_request *launch, struct hutch_error *err)
 {
 	const struct message message = {.type = MESSAGE_EXEC, .id = launch->process->id};
-	int ret = channel_send(channel, &message, launch->fds, launch->count);
+	int ret = channel_send_waiting(channel, &message, launch->fds, launch->count);
 	return ret < 0 ? err_sys(err, HUTCH_E_GONE, -ret, "cannot talk to the sandbox's init") : 0;
 }
 

@@ -33,7 +33,7 @@ int sandbox_send(struct hutch_sandbox *sandbox, const struct message *message, c
 {
 	if (sandbox->is_gone || !sandbox->control.is_open)
 		return -EPIPE;
-	return channel_send(sandbox->control.fd, message, fds, count);
+	return channel_send_waiting(sandbox->control.fd, message, fds, count);
 }
 
 /* ---- the end ---- */

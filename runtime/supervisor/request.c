@@ -94,8 +94,10 @@ static void suspend(struct connection *connection, const struct message *request
 		refuse(connection, request, HUTCH_E_STATE, "the sandbox has ended");
 	else if (hutch_sandbox_suspend(server->sandbox, request->a != 0, &error) < 0)
 		connection_error(connection, request, &error);
-	else
+	else {
+		server_update_state(server); /* known when the answer is there */
 		connection_answer(connection, request, 0, 0, 0);
+	}
 }
 
 static void extend(struct connection *connection, const struct message *request)

@@ -30,7 +30,7 @@ static enum hutch_sandbox_state current_state(const struct server *server)
 	return state < HUTCH_SANDBOX_COMPLETED && server->stop == STOP_DONE ? HUTCH_SANDBOX_TERMINATED : state;
 }
 
-static void update_state(struct server *server)
+void server_update_state(struct server *server)
 {
 	enum hutch_sandbox_state state = current_state(server);
 	if (state == server->state)
@@ -155,7 +155,7 @@ static void server_tick(struct server *server)
 	stop_tick(server, now);
 	forward_tick(server, now);
 	own_tick(server);
-	update_state(server);
+	server_update_state(server);
 	waiters_tick(server); /* whoever gets an answer has been told the state before */
 	connections_free_dead(server);
 	set_timer(server);
@@ -305,7 +305,7 @@ int server_start(struct server *server, const struct connection *starter, const 
 	const struct hutch_spec *spec = &server->request.spec;
 	server->lifetime_ms = spec->lifetime_ms ? loop_deadline_ms(spec->lifetime_ms) : NO_DEADLINE;
 	server->idle_timeout_ms = spec->idle_timeout_ms;
-	update_state(server);
+	server_update_state(server);
 	return 0;
 }
 

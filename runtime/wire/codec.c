@@ -193,9 +193,11 @@ void *codec_array(struct codec *codec, const void *field, size_t *count, size_t 
 {
 	uint64_t number = field ? *count + 1 : 0;
 	codec_u64(codec, &number);
-	if (!codec->is_reading)
+	if (!codec->is_reading && field)
 		return (void *)(uintptr_t)field;
 	*count = 0;
+	if (!codec->is_reading)
+		return NULL;
 	if (codec->error != 0 || number == 0)
 		return NULL;
 	if (number - 1 > codec->left / sizeof(uint64_t)) { /* every element takes a number at least */
