@@ -100,6 +100,9 @@ static int pass_fd(struct launch_request *launch, int fd, const char *name, stru
 {
 	if (fcntl(fd, F_GETFD) < 0)
 		return err_sys(err, HUTCH_E_INVALID, errno, "command.%s.fd %d", name, fd);
+	struct stat st;
+	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) /* whatever is beside and above it would be in reach */
+		return err_set(err, HUTCH_E_INVALID, "command.%s.fd %d is a directory, which leads out of the sandbox", name, fd);
 	if (isatty(fd))
 		return err_hint(err, err_set(err, HUTCH_E_INVALID, "command.%s.fd %d is a terminal, which is never handed in", name, fd), "use HUTCH_IO_PTY and relay");
 	lend_pipe(&launch->process->sandbox->request, fd);

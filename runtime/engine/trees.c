@@ -31,7 +31,10 @@ static int open_one(const struct plan_tree *tree, int userns, bool optional, str
 		return err_sys(err, HUTCH_E_UNSUPPORTED, -mount, "cannot make a mount of \"%s\"", tree->source);
 	if (tree->is_upper)
 		return TAKE_FD(mount);
-	int ret = map_ids(mount, userns, tree->is_recursive);
+	int ret = mount_private(mount, tree->is_recursive); /* made in the host's namespace, so init's stage does not reach it */
+	if (ret < 0)
+		return err_sys(err, HUTCH_E_UNSUPPORTED, -ret, "cannot make the mount of \"%s\" private", tree->source);
+	ret = map_ids(mount, userns, tree->is_recursive);
 	if (ret < 0 && !optional)
 		return err_hint(err, err_stage(err, err_sys(err, HUTCH_E_UNSUPPORTED, -ret, "the file system of \"%s\" cannot map ids, so the sandbox could not use your files there", tree->source), "idmap"),
 		                "copy the files to another file system (overlayfs and some network file systems cannot), use --no-workspace, or --best-effort=idmap to see them as files of somebody else");

@@ -283,7 +283,7 @@ static int reap_one(struct init *init, int flags)
 	int status;
 	struct rusage usage;
 	long pid = sys_call4(SYS_wait4, -1, &status, flags | WAIT_ALL, &usage);
-	if (pid > 0)
+	if (pid > 0 && !launch_untrace((int)pid, status))
 		reaped(init, (int)pid, status, &usage);
 	if (pid == -ECHILD && init->wait_rest.type != 0)
 		tell_main_ended(init, &init->wait_rest);

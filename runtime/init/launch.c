@@ -128,6 +128,14 @@ long launch_start(struct launch *launch)
 	return sys_clone3(&args, launch_child, launch);
 }
 
+bool launch_untrace(int pid, int status)
+{
+	if ((status & 0xff) != 0x7f)
+		return false;
+	int signo = status >> 8 & 0xff;
+	return sys_call4(SYS_ptrace, 17 /* PTRACE_DETACH */, pid, 0, signo == 5 /* SIGTRAP, of an exec */ ? 0 : signo) == 0;
+}
+
 /* ---- in the child ---- */
 
 void launch_fail(struct launch *launch, enum stage stage, int error)

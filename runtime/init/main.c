@@ -52,6 +52,15 @@ static void reset_signals(void)
 	sys_call4(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, &all, NULL, sizeof all);
 }
 
+/* What else is inherited over clone and exec and would change how the payload runs: back to what a login has. */
+static void reset_inherited(void)
+{
+	sys_call1(SYS_umask, 0);
+	sys_call1(SYS_personality, 0);
+	sys_call2(SYS_prctl, PR_SET_TIMERSLACK, 50000); /* ns */
+	sys_call5(SYS_prctl, PR_SET_THP_DISABLE, 0, 0, 0, 0);
+}
+
 /* The control socket comes as 0. It moves up, and 0 to 2 become /dev/null, so that no descriptor of ours is ever taken
  * for a stream. */
 static int settle_descriptors(struct init *init)
@@ -204,7 +213,7 @@ _Noreturn void init_main(void)
 {
 	static struct init init = {.control = -1, .owner = -1, .staging = -1, .root = -1, .scratch = -1, .devpts = -1, .proc = -1, .trace = -1};
 	sys_call2(SYS_prctl, PR_SET_NAME, stage_name(STAGE_RECEIVE));
-	sys_call1(SYS_umask, 0);
+	reset_inherited();
 	reset_signals();
 	int ret = settle_descriptors(&init);
 	if (ret == 0)

@@ -74,11 +74,12 @@ static int setup_loopback(struct init *init)
 	return init->plan.sandbox->flags & PLAN_NET_NEW ? net_loopback_up() : 0;
 }
 
-/* Should: the host's name is not known inside. */
+/* Should: the host's names are not known inside. */
 static int setup_hostname(struct init *init)
 {
 	const char *name = plan_text(&init->plan, init->plan.sandbox->hostname);
-	return (int)sys_call2(SYS_sethostname, name, text_length(name));
+	long ret = sys_call2(SYS_sethostname, name, text_length(name));
+	return ret < 0 ? (int)ret : (int)sys_call2(SYS_setdomainname, "(none)", 6); /* the kernel's own word for none */
 }
 
 /* Should: the caller's session keyring, which no namespace covers, is out of reach. The filter refuses the calls, too,

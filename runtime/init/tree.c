@@ -313,12 +313,33 @@ int setup_pivot(struct init *init)
 	return (int)ret;
 }
 
+/* ".." of the root crosses into whatever is mounted upon it: with the old root still there, it would lead out. */
+static int check_root_is_top(void)
+{
+	static const char *const paths[] = {"/", "/.."};
+	struct walk_identity identities[2];
+	for (unsigned i = 0; i < 2; i++) {
+		int fd = (int)sys_call4(SYS_openat, AT_FDCWD, paths[i], O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+		int ret = fd < 0 ? fd : walk_identify(fd, &identities[i]);
+		if (fd >= 0)
+			sys_call1(SYS_close, fd);
+		if (ret < 0)
+			return ret;
+	}
+	return identities[0].dev == identities[1].dev && identities[0].ino == identities[1].ino ? 0 : -EXDEV;
+}
+
 /* Should: the host's tree is gone from this namespace, and no descriptor of it is left. */
 int setup_detach(struct init *init)
 {
-	long ret = sys_call2(SYS_umount2, ".", MNT_DETACH); /* the old root, stacked upon the new one by the pivot */
+	/* The pivot stacked the old root upon the new one, and on it is still our staging, if that is not the new root. */
+	long ret = init->root == init->staging ? 0 : sys_call2(SYS_umount2, ".", MNT_DETACH);
+	if (ret == 0)
+		ret = sys_call2(SYS_umount2, ".", MNT_DETACH);
 	if (ret == 0)
 		ret = sys_call1(SYS_chdir, "/");
+	if (ret == 0)
+		ret = check_root_is_top();
 	sys_call1(SYS_close, init->staging);
 	if (init->root != init->staging)
 		sys_call1(SYS_close, init->root);

@@ -129,8 +129,8 @@ def check_init(process, problems, is_range):
 
 
 def init_descriptors(fds):
-    """Those that init may not have: anything but /dev/null, sockets, pidfds, signalfds, pipes, O_PATH."""
-    good = re.compile(r"^(/dev/null|/null|socket:.*|pipe:.*|anon_inode:\[(pidfd|signalfd|eventpoll)\]|pidfd:.*)$")
+    """Those that init may not have: anything but /dev/null, the sandbox's own /proc, sockets, pidfds, signalfds, pipes, O_PATH."""
+    good = re.compile(r"^(/dev/null|/null|/proc|socket:.*|pipe:.*|anon_inode:\[(pidfd|signalfd|eventpoll)\]|pidfd:.*)$")
     return {number: entry for number, entry in fds.items() if not (entry[0] and good.match(entry[0])) and not entry[1] & O_PATH}
 
 

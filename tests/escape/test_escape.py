@@ -248,6 +248,8 @@ def baseline_calls(world, checks):
 
 
 def sockets(world, checks, configuration):
+    if configuration.is_open:
+        return
     found = world.facts(configuration, "sockets")
     allowed = {1: {1, 2, 3, 5}, 2: {1, 2}, 10: {1, 2}, 16: {2, 3}}
     made = [name for name, value in found.items() if value == "ok" and not name.startswith(("high", "netlink"))]
@@ -669,12 +671,14 @@ def host_mounts(world, checks, configuration):
     script = """
         mount --bind "$1" "$1" && mount --make-rshared "$1" && mount -t tmpfs inner "$1/sub" && chmod 777 "$1/sub" || exit 9
         "$2" run -q --ro "$1" -- ./guest access "$1" "$1/sub"
-        mkfifo "$1/../go" "$1/../in"
-        sh -c 'read line <"$0" && mount -t tmpfs outer "$1/later" && echo done >"$2"' "$1/../go" "$1" "$1/../in" &
-        "$2" run -q --ro "$1" -- sh -c 'echo; cat >/dev/null; cat /proc/self/mountinfo' <"$1/../in" >"$1/../out" &
-        sleep 0.3; echo go >"$1/../go"; wait
+        mkfifo "$1/../in" "$1/../out"
+        "$2" run -q --ro "$1" -- sh -c 'echo ready; read line; cat /proc/self/mountinfo' <>"$1/../in" >"$1/../out" &
+        exec 3<"$1/../out"
+        read line <&3
+        mount -t tmpfs outer "$1/later"
+        echo go >"$1/../in"
         grep -c "$1/later " /proc/self/mountinfo
-        cat "$1/../out"
+        cat <&3
     """
     done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", shown, world.hutch], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           cwd=world.workspace, env=world.environment, timeout=60, stdin=subprocess.DEVNULL)
@@ -683,8 +687,9 @@ def host_mounts(world, checks, configuration):
     checks.check(row("C8", "submounts of a read-only directory are read-only", configuration),
                  found.get(shown + "/sub", ["", ""])[1] == "EROFS" and found.get(shown, ["", ""])[1] == "EROFS", out + done.stderr.decode())
     lines = out.splitlines()
-    checks.check(row("C6", "a later mount does not get in", configuration), "1" in lines and not any("outer" in line for line in lines)
-                 and any("%s " % shown in line for line in lines[3:]), out + done.stderr.decode())
+    inside = [line for line in lines if " - " in line]
+    checks.check(row("C6", "a later mount does not get in", configuration), "1" in lines and any(shown + "/sub " in line for line in inside)
+                 and not any("outer" in line or "shared:" in line or "master:" in line for line in inside), out + done.stderr.decode())
 
 
 def saved_modes(world, checks, configuration):
@@ -780,11 +785,26 @@ def main():
     return checks.done()
 
 
+def orphans_left(world, seconds):
+    """Reaps what was left to us as subreaper; what still runs after a while."""
+    deadline = time.monotonic() + seconds
+    while True:
+        left = [pid for pid in posture.descendants(os.getpid()) if pid != world.canaries.process.pid]
+        for pid in left:
+            try:
+                os.waitpid(pid, os.WNOHANG | 0x40000000)  # __WALL: init was cloned without an exit signal
+            except OSError:
+                pass
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.02)
+
+
 def after(world, checks, before):
+    left = orphans_left(world, 3)  # first: an init that nobody has reaped yet holds its namespaces and keys
     _, problems = residue.settle(before, [world.mark, world.canaries.token], world.sandboxes)
     for name in sorted(before.sets) + sorted(set(before.counts) - set(before.sets)):
         checks.empty("AFTER nothing is left: " + name, problems.get(name, []))
-    left = [pid for pid in posture.descendants(os.getpid()) if pid != world.canaries.process.pid]
     checks.empty("I8 no process is left to its reaper", ["%d %s" % (pid, posture.read("/proc/%d/comm" % pid)) for pid in left])
     checks.empty("C16 no set-user-ID file in a directory that was writable", residue.suid_files(world.writable))
 
