@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -191,11 +192,15 @@ int idmap_subids(uid_t uid, uint64_t *ret_uid_base, uint64_t *ret_gid_base, stru
 
 /* ---- user namespaces for mounts ---- */
 
+/* Raw calls only. It holds nothing of its owner's, and does not outlive it: killed in between, the owner can end nothing. */
 static void wait_to_be_killed(void *arg)
 {
-	(void)arg;
-	for (;;)
+	sys_call3(SYS_close_range, 0, ~0u, 0);
+	sys_call5(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	while (sys_call0(SYS_getppid) == (long)(intptr_t)arg) /* the owner may have died before the line above */
 		sys_call0(SYS_pause);
+	for (;;)
+		sys_call1(SYS_exit_group, 0);
 }
 
 /* Ids of the host, in the order of the host, to ids of the range. caller and inside change places. */
@@ -231,7 +236,7 @@ int idmap_mount_namespace(uint64_t base, uid_t caller, uint32_t inside, struct h
 	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	long pid = sys_clone3(&args, wait_to_be_killed, NULL);
+	long pid = sys_clone3(&args, wait_to_be_killed, (void *)(intptr_t)getpid());
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	int fd = pid < 0 ? err_sys(err, HUTCH_E_UNSUPPORTED, (int)-pid, "cannot make a user namespace for id-mapped mounts") : 0;
 	if (fd == 0) {

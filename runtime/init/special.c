@@ -54,7 +54,8 @@ static int add_device(struct init *init, const struct plan_op *op)
 
 static int add_devpts(struct init *init)
 {
-	const struct mount_option options[] = {{"newinstance", NULL}, {"ptmxmode", "0666"}, {"mode", "0620"}, {NULL, NULL}};
+	/* without a maximum, one sandbox could take all that the machine has for those other than the host's own */
+	const struct mount_option options[] = {{"newinstance", NULL}, {"ptmxmode", "0666"}, {"mode", "0620"}, {"max", "256"}, {NULL, NULL}};
 	int mount = mount_new("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 	if (mount < 0)
 		return mount;
