@@ -83,7 +83,7 @@ static void stop(struct session *s, bool group)
 	hutch_sandbox_suspend(s->sandbox, false, NULL);
 }
 
-/* What cannot be signalled (not started yet, or only children are left) is ended. */
+/* What cannot be signalled, because it has ended but for its children's sake, is killed. */
 static bool send_on(struct session *s, int signo)
 {
 	if (hutch_process_signal(s->process, signo, NULL) >= 0)

@@ -11,8 +11,9 @@
  *     struct hutch_result *result;     what became of a command
  *
  * Threads: one `struct hutch` and everything made from it belong to one thread at a time; different ones are
- * independent. The library starts no threads, installs no signal handlers, never calls exit and never logs. Its child
- * processes are invisible to wait(2) without __WALL and raise no SIGCHLD.
+ * independent. The library starts no threads, installs no signal handlers, never calls exit and never logs. The init of
+ * each sandbox is a child of this process: its end raises SIGCHLD, and a program that waits for any child may reap it,
+ * which is no loss.
  *
  * Ownership: handles and results belong to the caller from the successful return on, and end with their _free call.
  * All _free calls take NULL.

@@ -46,6 +46,7 @@ struct capture {
 	struct hutch_process *process;
 	bool is_captured;
 	bool is_streamed;    /* handed out by hutch_process_next, chunk by chunk; `data` holds at most one */
+	bool is_big;         /* its pipe was enlarged */
 	bool is_paused;      /* a chunk waits to be taken, so nothing is read */
 	bool is_taken;       /* ... and has been handed out */
 	char *data;
@@ -82,6 +83,7 @@ struct hutch_process {
 	int status;
 	struct hutch_error error;      /* when not started */
 	bool started;
+	int64_t started_ms;
 	double wall_ms, user_ms, system_ms;
 };
 
@@ -92,6 +94,7 @@ struct request {
 	char *workspace;               /* its path inside; NULL: none */
 	struct plan_host host;
 	uint64_t range;                /* first id of the host, 0: a single id is mapped */
+	bool is_nosuid;                /* the filter refuses setuid and setgid bits */
 };
 
 struct hutch_sandbox {
@@ -105,6 +108,7 @@ struct hutch_sandbox {
 	unsigned open_handles;
 	int range_lock;
 	char *upper;                   /* directory on disk with upper layers, removed at the end */
+	int upper_lock;                /* held while it is in use */
 	char **roots;                  /* by op: the path inside, for copy-on-write directories; NULL else */
 	size_t roots_count;
 	uint32_t workspace_op;         /* index of the workspace's op if it is copy-on-write, else ~0 */
@@ -124,7 +128,7 @@ struct hutch {
 	struct hutch_sandbox *sandboxes;
 	int image;                     /* hutch-init, a sealed memfd; made at the first start */
 	int trace;                     /* takes struct plan_trace of the next starts, -1: none; the benchmark's */
-	unsigned big_pipes;            /* pipes enlarged so far: a user's budget for that is small */
+	unsigned big_pipes;            /* enlarged pipes that are open: a user's budget for that is small */
 	uint64_t handled;              /* events handled, ever */
 };
 
@@ -141,7 +145,7 @@ void loop_set_deadlines(struct hutch *h);   /* after any change of a deadline */
 int sandbox_start(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_error *err);
 
 /* exec.c: a command on its way to init. */
-int request_keep(struct request *request, const struct hutch_spec *spec, const struct plan_host *host, const char *workspace, uint64_t range);
+int request_keep(struct request *request, const struct hutch_spec *spec, const struct plan_host *host, const char *workspace, uint64_t range, bool is_nosuid);
 void request_done(struct request *request);
 struct launch_request {
 	struct hutch_process *process;
@@ -178,6 +182,7 @@ void process_drop(struct hutch_process *process); /* frees it; it must have ende
 int capture_open(struct hutch_process *process, struct capture *capture, int *ret_write_end, struct hutch_error *err);
 void capture_resume(struct capture *capture); /* the chunk has been taken */
 void capture_drain(struct capture *capture);
+void capture_close(struct capture *capture);
 
 /* result.c */
 int result_make(const struct hutch_process *process, struct hutch_result **ret, struct hutch_error *err);

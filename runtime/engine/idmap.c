@@ -21,7 +21,7 @@
 #include "engine/guest.h"
 #include "kernel/account.h"
 
-#define RANGE_FIRST UINT64_C(0x20000000) /* above what distributions hand out, below systemd's and the kernel's specials */
+#define RANGE_FIRST UINT64_C(0x70000000) /* above what distributions and systemd hand out, below what is negative as an int */
 #define RANGES      4096u
 #define RANGE_DIR   "/run/hutch/ids"
 #define STACK_SIZE  65536u
@@ -84,7 +84,7 @@ static int write_map(pid_t pid, const char *file, const char *text, struct hutch
 	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
 	CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		return err_stage(err, err_sys(err, HUTCH_E_UNSUPPORTED, errno, "cannot write %s", path), "maps");
+		return err_hint(err, err_stage(err, err_sys(err, HUTCH_E_UNSUPPORTED, errno, "cannot write %s", path), "maps"), "see `hutch doctor`");
 	return 0;
 }
 
@@ -112,7 +112,7 @@ static void helper_main(void *arg)
 		sys_call1(SYS_exit_group, 127);
 }
 
-/* Runs a program and waits; no SIGCHLD, no libc state touched. Its exit code or -errno. */
+/* Runs a program and waits, without touching libc's state. Its exit code or -errno. */
 static int run_helper(const char *const *argv)
 {
 	struct helper *helper = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -136,10 +136,22 @@ static int run_helper(const char *const *argv)
 	if (pid < 0)
 		return ret;
 	siginfo_t info = {0};
-	while (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | __WALL) < 0 && errno == EINTR)
-		;
+	int waited;
+	do
+		waited = waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | __WALL);
+	while (waited < 0 && errno == EINTR);
 	close(pidfd);
-	return ret < 0 ? ret : info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+	if (ret < 0 || waited < 0) /* a program that ignores SIGCHLD has no exit codes: ECHILD */
+		return ret;
+	return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+}
+
+static bool has_map(pid_t pid, const char *name)
+{
+	char path[64], byte;
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && read(fd, &byte, 1) == 1;
 }
 
 /* The sandbox's user is the caller; every other id comes from the caller's range. */
@@ -155,7 +167,7 @@ static int map_with(const char *program, pid_t pid, uint32_t inside, uint64_t ca
 		argv[count++] = numbers[i];
 	argv[count] = NULL;
 	int code = run_helper(argv);
-	if (code == 0)
+	if (code == 0 && has_map(pid, strstr(program, "uid") ? "uid_map" : "gid_map"))
 		return 0;
 	int ret = code < 0 ? err_sys(err, HUTCH_E_UNSUPPORTED, -code, "cannot run %s", program)
 	                   : err_set(err, HUTCH_E_UNSUPPORTED, "%s refused the id map (exit code %d)", program, code);

@@ -40,7 +40,7 @@ static size_t make_room(struct capture *capture)
 static void check_limit(struct capture *capture)
 {
 	struct hutch_process *process = capture->process;
-	if (capture->is_streamed || capture->total <= capture->limit || process->settings.on_output_limit != HUTCH_OUTPUT_KILL || process->has_reason)
+	if (capture->is_streamed || process->state == HUTCH_PROCESS_ENDED || capture->total <= capture->limit || process->settings.on_output_limit != HUTCH_OUTPUT_KILL || process->has_reason)
 		return;
 	process->has_reason = true;
 	process->reason = HUTCH_OUTCOME_OUTPUT_LIMIT;
@@ -66,6 +66,13 @@ static bool read_some(struct capture *capture, bool *ret_end)
 	return true;
 }
 
+void capture_close(struct capture *capture)
+{
+	if (capture->watch.is_open && capture->is_big)
+		capture->watch.sandbox->h->big_pipes--;
+	loop_unwatch(&capture->watch);
+}
+
 /* One chunk at a time: the command waits while nobody takes it. */
 static void stream(struct capture *capture)
 {
@@ -74,7 +81,7 @@ static void stream(struct capture *capture)
 		uv_poll_stop(&capture->watch.handle);
 		capture->is_paused = true;
 	} else if (end) {
-		loop_unwatch(&capture->watch);
+		capture_close(capture);
 	}
 }
 
@@ -90,7 +97,7 @@ static void on_output(struct watch *watch)
 	for (unsigned i = 0; i < 16 && read_some(capture, &end); i++) /* others want their turn */
 		;
 	if (end)
-		loop_unwatch(watch);
+		capture_close(capture);
 }
 
 void capture_resume(struct capture *capture)
@@ -102,7 +109,7 @@ void capture_resume(struct capture *capture)
 	if (capture->process->state == HUTCH_PROCESS_ENDED) /* what is left in the pipe, and no more than that */
 		stream(capture);
 	if (capture->watch.is_open && !capture->is_paused && capture->process->state == HUTCH_PROCESS_ENDED)
-		loop_unwatch(&capture->watch);
+		capture_close(capture);
 	else if (capture->watch.is_open && !capture->is_paused)
 		loop_rewatch(&capture->watch);
 }
@@ -120,7 +127,7 @@ void capture_drain(struct capture *capture)
 	uint64_t stop = capture->total + 2 * BIG_PIPE;
 	while (capture->watch.is_open && capture->total < stop && read_some(capture, &end))
 		;
-	loop_unwatch(&capture->watch);
+	capture_close(capture);
 }
 
 int capture_open(struct hutch_process *process, struct capture *capture, int *ret_write_end, struct hutch_error *err)
@@ -130,8 +137,8 @@ int capture_open(struct hutch_process *process, struct capture *capture, int *re
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot make a pipe");
-	if (h->big_pipes < BIG_PIPES_MAX && fcntl(ends[0], F_SETPIPE_SZ, BIG_PIPE) > 0)
-		h->big_pipes++;
+	capture->is_big = h->big_pipes < BIG_PIPES_MAX && fcntl(ends[0], F_SETPIPE_SZ, BIG_PIPE) > 0;
+	h->big_pipes += capture->is_big;
 	/* so that the command can open its own /dev/stdout */
 	uid_t id = (uid_t)(request->range + request->spec.uid);
 	if (request->host.is_privileged && fchown(ends[1], id, id) < 0)

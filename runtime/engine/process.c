@@ -19,7 +19,7 @@
 #include "plan/stage.h"
 
 /* After that, init is killed and everything with it. */
-#define INIT_ANSWERS_MS 100  /* killing all is one system call */
+#define INIT_ANSWERS_MS 1000 /* killing all is one system call, but reaping many gigabytes takes its time */
 #define SWEEP_TAKES_MS  5000 /* killing one tree among others takes up to some hundred milliseconds (fork bombs) */
 
 /* ---- force ---- */
@@ -95,6 +95,12 @@ void process_finish(struct hutch_process *process)
 	loop_set_deadlines(process->sandbox->h);
 }
 
+/* Untrusted: a number that is no errno is none. */
+static int clean_errno(int number)
+{
+	return number > 0 && number < 4096 ? number : EPROTO;
+}
+
 static int error_code(const struct message *message)
 {
 	if (message->stage == STAGE_CWD)
@@ -139,11 +145,17 @@ void process_message(struct hutch_process *process, const struct message *messag
 	case MESSAGE_STARTED:
 		process->state = HUTCH_PROCESS_RUNNING;
 		process->started = true;
+		process->started_ms = loop_now_ms();
+		if (message->value & HUTCH_LAYER_CGROUP_NS)
+			sandbox_warn(process->sandbox, "layer cgroup-ns is not in force: it could not be had, and --best-effort allows that");
 		break;
-	case MESSAGE_NOT_STARTED:
-		set_error(process, message);
+	case MESSAGE_NOT_STARTED: {
+		struct message clean = *message;
+		clean.a = clean_errno(message->a);
+		set_error(process, &clean);
 		process_finish(process);
 		break;
+	}
 	case MESSAGE_EXITED:
 		process->started = true;
 		exited(process, message);
@@ -190,6 +202,7 @@ void process_lost(struct hutch_process *process, const struct hutch_error *why)
 		else
 			err_set(&process->error, HUTCH_E_GONE, "the sandbox ended before the command had started");
 	} else {
+		process->wall_ms = (double)(loop_now_ms() - process->started_ms);
 		if (!process->has_reason && !process->sandbox->was_ended)
 			sandbox_warn(process->sandbox, "the sandbox's init ended unexpectedly; everything in it was killed");
 		decide(process, HUTCH_OUTCOME_KILLED);
@@ -241,8 +254,8 @@ void process_drop(struct hutch_process *process)
 		at = &(*at)->next;
 	if (*at)
 		*at = process->next;
-	loop_unwatch(&process->out.watch);
-	loop_unwatch(&process->err.watch);
+	capture_close(&process->out);
+	capture_close(&process->err);
 	loop_unwatch(&process->in);
 	cleanup_close(&process->pty);
 	loop_flush(process->sandbox->h);

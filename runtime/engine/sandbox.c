@@ -3,6 +3,7 @@
  * A sandbox from its owner's side: what init says, and how it ends.
  */
 #include <errno.h>
+#include <poll.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,8 @@
 #include "engine/engine.h"
 #include "plan/stage.h"
 #include "spec/check.h"
+
+#define SEND_MS 1000 /* some hundred requests fit into the socket; init reads them at once, unless the machine hangs */
 
 void sandbox_warn(struct hutch_sandbox *sandbox, const char *text)
 {
@@ -33,7 +36,11 @@ int sandbox_send(struct hutch_sandbox *sandbox, const struct message *message, c
 {
 	if (sandbox->is_gone || !sandbox->control.is_open)
 		return -EPIPE;
-	return channel_send(sandbox->control.fd, message, fds, count);
+	int ret = channel_send(sandbox->control.fd, message, fds, count);
+	struct pollfd room = {.fd = sandbox->control.fd, .events = POLLOUT};
+	if (ret == -EAGAIN && poll(&room, 1, SEND_MS) > 0)
+		ret = channel_send(sandbox->control.fd, message, fds, count);
+	return ret;
 }
 
 /* ---- the end ---- */
@@ -106,7 +113,7 @@ static void ready(struct hutch_sandbox *sandbox, const struct message *message)
 		const char *layer = hutch_requirement_name(1u << i);
 		bool allowed = sandbox->request.spec.best_effort & (1u << i);
 		snprintf(text, sizeof text, "layer %s is not in force: %s", layer,
-		         allowed ? "it could not be had, and --best-effort allows that" : i == 1 ? "the quota of keys is used up (the filter refuses the calls all the same)" : "this kernel does not have it");
+		         allowed ? "it could not be had, and --best-effort allows that" : 1u << i == HUTCH_LAYER_KEYRING ? "the quota of keys is used up (the filter refuses the calls all the same)" : "this kernel does not have it");
 		sandbox_warn(sandbox, text);
 	}
 }
@@ -172,9 +179,9 @@ void sandbox_control_ready(struct watch *watch)
 		return;
 	struct hutch_error why;
 	sandbox->h->handled++;
-	if (ret == 0)
+	if (ret == 0 && guest_failure(&sandbox->guest, &why) == 0)
 		err_set(&why, HUTCH_E_GONE, "the sandbox's init ended unexpectedly");
-	else
+	else if (ret < 0)
 		err_set(&why, HUTCH_E_GONE, "the sandbox's init sent what is no message");
 	sandbox_gone(sandbox, &why);
 }
@@ -211,7 +218,7 @@ int hutch_sandbox_run(struct hutch *h, const struct hutch_spec *spec, const stru
 	if (!sandbox)
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
 	sandbox->h = h;
-	sandbox->range_lock = -1;
+	sandbox->range_lock = sandbox->upper_lock = -1;
 	sandbox->workspace_op = ~0u;
 	sandbox->guest = (struct guest){.pid = -1, .pidfd = -1};
 	sandbox->lifetime_ms = sandbox->kill_at_ms = NO_DEADLINE;
@@ -292,6 +299,7 @@ void hutch_sandbox_free(struct hutch_sandbox *sandbox)
 		remove_tree(AT_FDCWD, sandbox->upper);
 	free(sandbox->upper);
 	cleanup_close(&sandbox->range_lock);
+	cleanup_close(&sandbox->upper_lock);
 	sandbox->is_freed = true;
 	if (--sandbox->open_handles == 0)
 		free(sandbox);

@@ -299,6 +299,8 @@ void launch_child(void *arg)
 		int ret = stage->run(launch);
 		if (ret < 0 && !(stage->layer & optional))
 			launch_fail(launch, stage->stage, ret);
+		if (ret < 0)
+			launch->slot.absent |= stage->layer;
 		trace_stage(launch->init, stage->stage);
 	}
 }

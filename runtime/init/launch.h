@@ -20,6 +20,7 @@
 struct slot {
 	uint32_t stage, item;
 	int32_t error;       /* positive errno of the failed stage, 0: none */
+	uint32_t absent;     /* HUTCH_LAYER_* that failed and were allowed to */
 	int32_t pid;
 	int32_t ended;
 	int32_t status;

@@ -109,12 +109,12 @@ static uint64_t caps_to_keep(const struct plan_sandbox *sandbox)
 static int setup_settle(struct init *init)
 {
 	const struct plan_sandbox *sandbox = init->plan.sandbox;
-	init->kept_caps = caps_to_keep(sandbox);
+	uint64_t keep = caps_to_keep(sandbox);
 	long ret = caps_lock_securebits(sandbox->cap_add != 0);
 	if (ret == 0)
 		ret = sys_call5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (ret == 0)
-		ret = caps_set(init->kept_caps, init->kept_caps, 0);
+		ret = caps_set(keep, keep, 0);
 	return (int)ret;
 }
 

@@ -54,9 +54,9 @@ int source_open(struct init *init, const struct plan_op *op)
 	return ret;
 }
 
-int target_attach(struct init *init, int mount, const char *target, bool is_file)
+int target_attach(struct init *init, int mount, const char *target, uint32_t flags)
 {
-	int place = walk_make(init->root, target, is_file);
+	int place = flags & PLAN_OP_NO_MAKE ? walk_open(init->root, target) : walk_make(init->root, target, flags & PLAN_OP_IS_FILE);
 	int ret = place < 0 ? place : mount_attach(mount, place);
 	if (place >= 0)
 		sys_call1(SYS_close, place);
@@ -101,7 +101,7 @@ static int add_bind(struct init *init, const struct plan_op *op)
 			init->root = mount;
 		return ret;
 	}
-	return target_attach(init, mount, target, op->flags & PLAN_OP_IS_FILE);
+	return target_attach(init, mount, target, op->flags);
 }
 
 static int own(const struct init *init, int dir, const char *name)
@@ -181,7 +181,7 @@ static int add_tmpfs(struct init *init, const struct plan_op *op)
 		sys_call1(SYS_close, mount);
 		return (int)ret;
 	}
-	return target_attach(init, mount, text(init, op->target), false);
+	return target_attach(init, mount, text(init, op->target), op->flags);
 }
 
 static int add_scratch(struct init *init, const struct plan_op *op)
@@ -200,13 +200,16 @@ static int add_scratch(struct init *init, const struct plan_op *op)
 		return source;
 	int mount = mount_clone(source, 0);
 	sys_call1(SYS_close, source);
-	return mount < 0 ? mount : target_attach(init, mount, text(init, op->target), false);
+	return mount < 0 ? mount : target_attach(init, mount, text(init, op->target), op->flags);
 }
 
 /* Copy-on-write, or read-only where that cannot be had and the caller said that it need not. */
 static int add_overlay(struct init *init, const struct plan_op *op)
 {
+	unsigned before = init->cows_count;
 	int ret = setup_overlay(init, op);
+	if (ret < 0)
+		init->cows_count = before;
 	if (ret >= 0 || !(sandbox(init)->best_effort & HUTCH_LAYER_OVERLAY))
 		return ret;
 	struct plan_op plain = *op;

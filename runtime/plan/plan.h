@@ -58,6 +58,7 @@ enum plan_op_kind {
 #define PLAN_OP_NO_EXEC   (1u << 2)
 #define PLAN_OP_OWNED     (1u << 3) /* belongs to the sandbox's user */
 #define PLAN_OP_WORKSPACE (1u << 4) /* the workspace itself, for save and diff */
+#define PLAN_OP_NO_MAKE   (1u << 5) /* target must be there: it is in a directory of the user's */
 
 struct plan_op {
 	uint32_t kind, flags;
@@ -72,7 +73,6 @@ struct plan_op {
 #define PLAN_RANGE          (1u << 0) /* a range of ids is mapped: init and commands switch to theirs */
 #define PLAN_NET_NEW        (1u << 1) /* own network namespace: bring its loopback up */
 #define PLAN_PROC_PIDS_ONLY (1u << 2) /* subset=pid */
-#define PLAN_KEEP_PRIVS     (1u << 3) /* cap_add is not empty */
 
 struct plan_sandbox {
 	uint32_t flags;

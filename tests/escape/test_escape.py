@@ -628,6 +628,27 @@ def odd_directories(world, checks, configuration):
             os.close(descriptor)
 
 
+def files_as_streams(world, checks, configuration):
+    """A4: a file that was passed in for reading cannot be written, one for writing not read; neither becomes set-user-ID."""
+    path, log = world.base + "/input", world.base + "/log"
+    for name in (path, log):
+        with open(name, "w") as file:
+            file.write("before\n")
+        os.chmod(name, 0o666)
+    script = """for way in /proc/self/fd/0 /dev/stdin; do echo x >$way; echo x >>$way; truncate -s 0 $way; done 2>/dev/null
+        chmod 6777 /proc/self/fd/0 /proc/self/fd/1 2>/dev/null; cat /proc/$$/fd/1 >&2; cat; echo again >/dev/stdout"""
+    world.sandboxes += 1
+    with open(path) as stdin, open(log, "a") as stdout:
+        done = subprocess.run([world.hutch, "run", "-q", "--", "sh", "-c", script], stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, cwd=world.workspace,
+                              env=world.environment, timeout=30)
+    with open(path) as file:
+        checks.equal(row("A4", "a file passed in as stdin is not written", configuration), file.read(), "before\n")
+    checks.check(row("A4", "a file passed in as stdout is not read", configuration), b"before" not in done.stderr, done.stderr)
+    with open(log) as file:
+        checks.check(row("control", "a file passed in as stdout can be opened again", configuration), "again" in file.read(), done)
+    checks.equal(row("C16", "files passed in get no set-user-ID bits", configuration), [oct(os.stat(name).st_mode & 0o6000) for name in (path, log)], ["0o0", "0o0"])
+
+
 def own_terminal(world, checks, configuration):
     """B1: hutch run by a user at a terminal; the payload gets another one."""
     master, slave = pty.openpty()
@@ -677,11 +698,12 @@ def host_mounts(world, checks, configuration):
         mount --make-rprivate / && mount --make-rshared / && mount --bind "$1" "$1" && mount -t tmpfs inner "$1/sub" && chmod 777 "$1/sub" || exit 9
         "$2" run -q --ro "$1" -- ./guest access "$1" "$1/sub"
         mkfifo "$1/../in" "$1/../out"
-        "$2" run -q --ro "$1" -- sh -c 'echo ready; read line; cat /proc/self/mountinfo' <>"$1/../in" >"$1/../out" &
+        exec 4<>"$1/../in"
+        "$2" run -q --ro "$1" -- sh -c 'echo ready; read line; cat /proc/self/mountinfo' <&4 >"$1/../out" &
         exec 3<"$1/../out"
         read line <&3
         mount -t tmpfs outer "$1/later"
-        echo go >"$1/../in"
+        echo go >&4
         grep -c "$1/later " /proc/self/mountinfo
         cat <&3
     """
@@ -791,7 +813,7 @@ def neighbours(world, checks, configuration):
 # ---- all of it --------------------------------------------------------------------------------------------------------
 
 EVERYWHERE = (search, descriptors, status, init, namespaces, other_calls, sockets, mounts, devices, surfaces, upwards, suid, terminal, outside)
-ONCE = (executes, orphans, from_odd_callers, closed_streams, odd_directories, own_terminal, host_mounts, saved_modes, hostile_roots,
+ONCE = (executes, orphans, from_odd_callers, closed_streams, odd_directories, files_as_streams, own_terminal, host_mounts, saved_modes, hostile_roots,
         hostile_saves, nested, neighbours)
 
 

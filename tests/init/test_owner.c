@@ -40,10 +40,10 @@ static void *fork_holder(void *arg)
 	sleep_us(shared->holder_us);
 	pid_t pid = fork();
 	if (pid == 0) {
+		shared->holder = getpid();
 		for (;;)
 			pause();
 	}
-	shared->holder = pid;
 	return arg;
 }
 
@@ -80,7 +80,7 @@ static double time_until_gone(pid_t own)
 		pid_t pid = waitpid(-1, &status, __WALL | WNOHANG);
 		if (pid == own) {
 			owner_seen = true;
-			ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "the owner ended by itself: %#x", status);
+			ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "the owner ended by itself: %d", status);
 		}
 		if (pid > 0)
 			continue;

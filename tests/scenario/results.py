@@ -271,11 +271,12 @@ def _(t):
     contains(outcome.errors, "--workspace .:rw")
     equal(t.sh("echo x >new", "-v", "-q").err, b"", "-q wins")
     equal(t.sh("echo x >new", "-q", "-v").err, b"", "-q wins in any order")
-    equal(t.sh("cat /etc/passwd", "-v").err, b"", "nothing was changed")
+    equal(without_elsewhere(t.sh("cat /etc/passwd", "-v").errors), "", "nothing was changed")
     record = t.json("echo x >new")
-    equal(len(record["warnings"]), 1, record["warnings"])
-    contains(record["warnings"][0], "1 file")
-    equal(t.json("echo x >new", "-q")["warnings"], record["warnings"], "with -q, too")
+    warnings = without_elsewhere(record["warnings"])
+    equal(len(warnings), 1, warnings)
+    contains(warnings[0], "1 file")
+    equal(without_elsewhere(t.json("echo x >new", "-q")["warnings"]), warnings, "with -q, too")
 
 
 @test("-q silences no error")

@@ -150,8 +150,8 @@ class Terminal:
         equal(modes_of(self.slave), self.before, what)
 
 
-def run(t, script, *options, **more):
-    return Terminal(t, "run", *options, "--", "sh", "-c", script, **more)
+def run(t, script, *options, notices="-q", **more):
+    return Terminal(t, "run", notices, *options, "--", "sh", "-c", script, **more)
 
 
 # ---- whose terminal ----------------------------------------------------------------------------------------------------
@@ -207,10 +207,10 @@ def _(t):
 
 @test("notices are shown at a terminal, without -q")
 def _(t):
-    for options, shown in (((), True), (("-q",), False)):
-        terminal = run(t, "echo x >new", *options)
+    for option, shown in (("--check", True), ("-v", True), ("-q", False)):
+        terminal = run(t, "echo x >new", notices=option)
         equal(terminal.end(), 0)
-        equal(b"--save DIR" in terminal.seen, shown, "notice with %s: %r" % (options, terminal.seen))
+        equal(b"--save DIR" in terminal.seen, shown, "notice with %s: %r" % (option, terminal.seen))
 
 
 @test("input comes as typed, line by line; ^D ends it")
