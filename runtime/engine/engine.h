@@ -119,6 +119,8 @@ struct hutch_sandbox {
 	struct hutch_process *processes; /* all that have not been freed */
 	struct hutch_process *main;    /* NULL: it has no main command */
 	uint32_t last_id;
+	bool is_suspended;
+	int64_t resumed_ms;            /* when a suspension was over */
 	int64_t lifetime_ms, idle_since_ms, kill_at_ms; /* deadlines, monotonic; NO_DEADLINE: none */
 };
 
@@ -127,6 +129,7 @@ struct hutch {
 	struct watch timer;
 	struct hutch_sandbox *sandboxes;
 	int image;                     /* hutch-init, a sealed memfd; made at the first start */
+	int null;                      /* /dev/null, -1: not opened yet */
 	int trace;                     /* takes struct plan_trace of the next starts, -1: none; the benchmark's */
 	unsigned big_pipes;            /* enlarged pipes that are open: a user's budget for that is small */
 	uint64_t handled;              /* events handled, ever */

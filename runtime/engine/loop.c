@@ -129,7 +129,7 @@ int hutch_new(struct hutch **ret, struct hutch_error *err)
 	struct hutch *h = calloc(1, sizeof *h);
 	if (!h)
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
-	h->image = h->trace = -1;
+	h->image = h->null = h->trace = -1;
 	int error = init_loop(&h->loop);
 	if (error < 0) {
 		free(h);
@@ -159,6 +159,7 @@ void hutch_free(struct hutch *h)
 	uv_run(&h->loop, UV_RUN_DEFAULT); /* the close callbacks */
 	uv_loop_close(&h->loop);
 	cleanup_close(&h->image);
+	cleanup_close(&h->null);
 	free(h);
 }
 

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/blob.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "engine/engine.h"
@@ -29,7 +30,7 @@ static size_t make_room(struct capture *capture)
 		capacity = capture->limit;
 	if (capacity <= capture->size)
 		return 0;
-	char *data = realloc(capture->data, (size_t)capacity + 1); /* the terminating 0 */
+	char *data = blob_resize(capture->data, (size_t)capacity + 1); /* the terminating 0 */
 	if (!data)
 		return 0;
 	capture->data = data;
@@ -47,13 +48,22 @@ static void check_limit(struct capture *capture)
 	process_force(process, FORCE_KILL);
 }
 
+/* Beyond the limit nothing is copied: the pipe's pages are moved to /dev/null. */
+static ssize_t drop_some(struct capture *capture)
+{
+	static _Thread_local char dropped[64 << 10];
+	struct hutch *h = capture->process->sandbox->h;
+	if (h->null < 0)
+		h->null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	ssize_t size = splice(capture->watch.fd, NULL, h->null, NULL, BIG_PIPE, SPLICE_F_NONBLOCK);
+	return size >= 0 || errno == EAGAIN ? size : read(capture->watch.fd, dropped, sizeof dropped);
+}
+
 /* One read. False: the end, or nothing there. */
 static bool read_some(struct capture *capture, bool *ret_end)
 {
-	static _Thread_local char dropped[64 << 10];
 	size_t room = make_room(capture);
-	char *to = room ? capture->data + capture->size : dropped;
-	ssize_t size = read(capture->watch.fd, to, room ? room : sizeof dropped);
+	ssize_t size = room ? read(capture->watch.fd, capture->data + capture->size, room) : drop_some(capture);
 	if (size < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	*ret_end = size <= 0;

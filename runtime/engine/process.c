@@ -12,11 +12,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/blob.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "engine/channel.h"
 #include "engine/engine.h"
 #include "plan/stage.h"
+
+/* How late a report of a stop may be that a suspension has made. */
+#define RESUME_MS 500
 
 /* After that, init is killed and everything with it. */
 #define INIT_ANSWERS_MS 1000 /* killing all is one system call, but reaping many gigabytes takes its time */
@@ -137,6 +141,13 @@ static void exited(struct hutch_process *process, const struct message *message)
 	process_finish(process);
 }
 
+/* A suspension stops the command with SIGSTOP, and that is reported when it is over, too: it is no stop of the command's own. */
+static bool is_by_suspension(const struct hutch_process *process, const struct message *message)
+{
+	const struct hutch_sandbox *sandbox = process->sandbox;
+	return message->a == SIGSTOP && (sandbox->is_suspended || (sandbox->resumed_ms && loop_now_ms() - sandbox->resumed_ms < RESUME_MS));
+}
+
 void process_message(struct hutch_process *process, const struct message *message)
 {
 	if (process->state == HUTCH_PROCESS_ENDED)
@@ -161,7 +172,8 @@ void process_message(struct hutch_process *process, const struct message *messag
 		exited(process, message);
 		break;
 	case MESSAGE_STOPPED:
-		process->state = HUTCH_PROCESS_STOPPED;
+		if (!is_by_suspension(process, message))
+			process->state = HUTCH_PROCESS_STOPPED;
 		break;
 	case MESSAGE_GO:
 	case MESSAGE_SETUP:
@@ -259,8 +271,8 @@ void process_drop(struct hutch_process *process)
 	loop_unwatch(&process->in);
 	cleanup_close(&process->pty);
 	loop_flush(process->sandbox->h);
-	free(process->out.data);
-	free(process->err.data);
+	blob_release(process->out.data);
+	blob_release(process->err.data);
 	for (char **arg = process->argv; *arg; arg++)
 		free(*arg);
 	free(process->argv);

@@ -329,6 +329,8 @@ int hutch_sandbox_suspend(struct hutch_sandbox *sandbox, bool stop, struct hutch
 	int ret = sandbox_send(sandbox, &message, NULL, 0);
 	if (ret < 0)
 		return err_sys(err, HUTCH_E_GONE, -ret, "the sandbox has ended");
+	sandbox->is_suspended = stop;
+	sandbox->resumed_ms = loop_now_ms();
 	for (struct hutch_process *process = sandbox->processes; process && !stop; process = process->next)
 		if (process->state == HUTCH_PROCESS_STOPPED)
 			process->state = HUTCH_PROCESS_RUNNING;
