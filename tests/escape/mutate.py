@@ -3,9 +3,9 @@
 """Shows that the must-fail checks can fail: takes one defence at a time out of a copy of the sources, builds that and runs
 tests/escape/test_escape.py, which must complain.
 
-usage: mutate.py [--only TEXT] [--user NAME] [--json FILE] [--list]
+usage: mutate.py [--only REGEX] [--user NAME] [--json FILE] [--list]
 
-    --only TEXT    only defences with TEXT in their name
+    --only REGEX   only defences whose name has a match
     --user NAME    run the checks as this user, too (as root only)
     --json FILE    write the table to FILE
     --list         print the defences and stop
@@ -21,6 +21,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,7 +36,7 @@ GUEST, TREES, IDMAP, EXEC, SAVE, POLICY, MASKS, SYSTEM, PROGRAM, LANDLOCK, CAPS,
     "runtime/kernel/caps.c", "runtime/plan/build.c")
 
 # Without the word "else" behind it, a call is left out by giving its result.
-SKIP_CLOSE_INIT = (GUEST, "ret = sys_call3(SYS_close_range, 1, child->image - 1, 0);", "ret = 0;")
+SKIP_CLOSE_INIT = (GUEST, "ret = sys_call3(SYS_close_range, 2, child->image - 1, 0);", "ret = 0;")
 SKIP_CLOSE_REST = (GUEST, "ret = sys_call3(SYS_close_range, child->image + 1, ~0u, 0);", "ret = 0;")
 SKIP_CLOSE_COMMAND = (LAUNCH, "return (int)sys_call3(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);", "return 0;")
 SKIP_ROOT_CHECK = (TREE, "ret = check_root_is_top();", "ret = 0 * check_root_is_top();")
@@ -68,17 +69,18 @@ DEFENCES = [
     Defence("staging detached under --rootfs", (TREE, 'long ret = init->root == init->staging ? 0 : sys_call2(SYS_umount2, ".", MNT_DETACH);', "long ret = 0;"),
             SKIP_ROOT_CHECK, also="the check that nothing is upon the root"),
     # parts of stages
-    Defence("init is not dumpable", (SETUP, "long ret = sys_call2(SYS_prctl, PR_SET_DUMPABLE, 0);", "long ret = 0;")),
+    # as root init changes its ids, after which the kernel makes it so by itself
+    Defence("init is not dumpable", (SETUP, "long ret = sys_call2(SYS_prctl, PR_SET_DUMPABLE, 0);", "long ret = 0;"), user_only=True),
     Defence("bounding set emptied", (SETUP, "ret = caps_bound(init->plan.sandbox->cap_add);", "ret = 0;")),
     Defence("securebits", (SETUP, "long ret = caps_lock_securebits(sandbox->cap_add != 0);", "long ret = 0;")),
     Defence("no_new_privs", (SETUP, "ret = sys_call5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);", "ret = 0;")),
-    Defence("init keeps few capabilities", (SETUP, "ret = caps_set(init->kept_caps, init->kept_caps, 0);", "ret = 0;")),
+    Defence("init keeps few capabilities", (SETUP, "ret = caps_set(keep, keep, 0);", "ret = 0;")),
     Defence("domain name", (SETUP, '(int)sys_call2(SYS_setdomainname, "(none)", 6)', "0"), root_only=True),
     Defence("signal dispositions", (MAIN, "\treset_signals();\n", "\t(void)reset_signals;\n")),
     Defence("personality", (MAIN, "\tsys_call1(SYS_personality, 0);\n", "")),
     Defence("timer slack", (MAIN, "\tsys_call2(SYS_prctl, PR_SET_TIMERSLACK, 50000); /* ns */\n", "")),
-    Defence("init's own descriptors 0 to 2", (MAIN, "sys_call3(SYS_dup3, null, fd, O_CLOEXEC);", "(void)fd;"), (MAIN, "sys_call1(SYS_close, 0);\n\tinit->detail", "init->detail")),
-    Defence("setup descriptors closed", (MAIN, "if (i != 1 && init->fds[i] != init->trace)", "if (0)")),
+    Defence("init's own descriptors 0 to 2", (MAIN, "sys_call3(SYS_dup3, null, fd, O_CLOEXEC);", "(void)fd;"), (MAIN, "sys_call1(SYS_close, 0);\n\tsys_call1(SYS_close, 1);", "")),
+    Defence("setup descriptors closed", (MAIN, "if (init->fds[i] != init->trace)", "if (0)")),
     # mounts
     Defence("nosuid", (TREE, "#define COMMON_ATTRIBUTES (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)", "#define COMMON_ATTRIBUTES MOUNT_ATTR_NODEV")),
     Defence("nodev", (TREE, "#define COMMON_ATTRIBUTES (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)", "#define COMMON_ATTRIBUTES MOUNT_ATTR_NOSUID")),
@@ -90,7 +92,7 @@ DEFENCES = [
     Defence("size of tmpfs", (TREE, '{{"size", size}, {"nr_inodes", inodes}, {"mode", "0700"}, {NULL, NULL}};\n\tinit->scratch', '{{"mode", "0700"}, {NULL, NULL}};\n\tinit->scratch')),
     Defence("number of terminals", (SPECIAL, ', {"max", "256"}', "")),
     Defence("overlay is nosuid and nodev", (OVERLAY, 'mount_new("overlay", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)', 'mount_new("overlay", options, 0)')),
-    Defence("the owner's mounts are private", (TREES, "int ret = mount_private(mount, tree->is_recursive);", "int ret = 0;"), root_only=True),
+    Defence("the owner's mounts are private", (TREES, "mount_private(mount, tree->is_recursive);", "0;"), root_only=True),
     Defence("hidepid", (SPECIAL, '{{"hidepid", "ptraceable"}, {NULL, NULL}}', "{{NULL, NULL}}")),
     Defence("subset=pid", (SPECIAL, '{{"hidepid", "ptraceable"}, {"subset", "pid"}, {NULL, NULL}}', '{{"hidepid", "ptraceable"}, {NULL, NULL}}')),
     Defence("/proc is noexec", (SPECIAL, "MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);\n\treturn proc", "MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);\n\treturn proc")),
@@ -106,18 +108,16 @@ DEFENCES = [
     Defence("stage rlimits", (LAUNCH, "\t{STAGE_RLIMITS, stage_rlimits, 0},\n", "")),
     Defence("stage user", (LAUNCH, "\t{STAGE_USER, stage_user, 0},\n", ""), root_only=True),
     Defence("stage privileges", (LAUNCH, "\t{STAGE_PRIVILEGES, stage_privileges, 0},\n", ""), (SETUP, "ret = caps_set(CAPS_ALL, CAPS_ALL, 0);", "ret = 0;"),
-            (SETUP, "ret = caps_clear_ambient();", "ret = 0;"), (SETUP, "ret = caps_set(init->kept_caps, init->kept_caps, 0);", "ret = 0;"),
+            (SETUP, "ret = caps_clear_ambient();", "ret = 0;"), (SETUP, "ret = caps_set(keep, keep, 0);", "ret = 0;"),
             also="the inheritable and ambient sets that init cleared"),
     Defence("stage seccomp", (LAUNCH, "\t{STAGE_SECCOMP, stage_seccomp, 0},\n", "")),
     Defence("groups dropped", (LAUNCH, "long ret = sys_call2(SYS_setgroups, 1, &gid);", "long ret = 0;"), (SETUP, "ret = sys_call2(SYS_setgroups, 0, NULL);", "ret = 0;"), root_only=True),
     Defence("working directory inside", (LAUNCH, "ret = -EXDEV;", "ret = 0;")),
-    Defence("no other set of ids", (LAUNCH, "ret = sys_call3(SYS_setresuid, uid, uid, uid);", "ret = sys_call3(SYS_setresuid, uid, uid, 0);"),
-            (LAUNCH, "if (ret == 0 && (r != uid || e != uid || s != uid))", "if (0)"), root_only=True),
     Defence("umask", (LAUNCH, "sys_call1(SYS_umask, launch->plan.command->umask);", "(void)0;")),
     Defence("core limit", (PROGRAM, "{RLIMIT_CORE, 0, 1, 1},", "{RLIMIT_CORE, 0, 0, 1},")),
     Defence("descriptors closed for init", SKIP_CLOSE_INIT, SKIP_CLOSE_REST),
     Defence("descriptors closed for the command", SKIP_CLOSE_INIT, SKIP_CLOSE_REST, SKIP_CLOSE_COMMAND, also="the closing for init"),
-    Defence("no directory as a stream", (EXEC, "fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)", "fstat(fd, &st) == 0 && 0")),
+    Defence("no directory as a stream", (EXEC, "S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode) || (mode & O_PATH)", "S_ISBLK(st.st_mode)")),
     Defence("a tracer that was not asked", (COMMAND, "if (pid > 0 && !launch_untrace((int)pid, status))", "if (pid > 0)")),
     Defence("signals pass init by", (MAIN, "\tuint64_t all = ~UINT64_C(0);\n", "\tuint64_t all = 0;\n"),
             (MAIN, "const struct kernel_sigaction standard = {0};", "const struct kernel_sigaction standard = {.handler = (void *)quit};")),
@@ -135,7 +135,7 @@ DEFENCES = [
     # the environment
     Defence("environment is the list", (PROGRAM, '"USER=sandbox"', '"HUTCH_LEFT=1"')),
     # the system call policy
-    Defence("filter: unknown calls", (POLICY, "resolve(arch, options, false, DENY(ENOSYS), ret);", "resolve(arch, options, false, ALLOW, ret);")),
+    # (The answer to unknown numbers is not here: no kernel tells it from its own ENOSYS. The unit tests of the filter look at it.)
     Defence("filter: other architectures", ("runtime/plan/filter_compile.c", "filter_graph_return(tree->graph, SECCOMP_RET_KILL_PROCESS)", "filter_graph_return(tree->graph, SECCOMP_RET_ALLOW)")),
     Defence("filter: clone", (POLICY, "CHECK(check_clone, RULE(DENY(EPERM), HAS_ANY(0, NEW_NAMESPACES)));", "CHECK(check_clone, RULE(ALLOW, HAS_ANY(0, NEW_NAMESPACES)));")),
     Defence("filter: socket families", (POLICY, "      RULE(ALLOW, IS(0, AF_INET6)),\n", "      RULE(ALLOW, IS(0, AF_INET6)), RULE(ALLOW, IS(0, AF_VSOCK)),\n")),
@@ -163,7 +163,6 @@ DEFENCES = [
     Defence("filter: clone3", *calls("clone3")),
     Defence("filter: modify_ldt", *calls("modify_ldt")),
     Defence("filter: mbind", *calls("mbind")),
-    Defence("filter: syslog", *calls("syslog")),
     Defence("filter: set-user-ID modes of chmod", (POLICY, "CHECK(check_mode_1, RULE(DENY(EPERM), HAS_ANY(1, SETID)));", "CHECK(check_mode_1, RULE(ALLOW, HAS_ANY(1, SETID)));")),
     Defence("filter: set-user-ID modes of fchmodat", (POLICY, "CHECK(check_mode_2, RULE(DENY(EPERM), HAS_ANY(2, SETID)));", "CHECK(check_mode_2, RULE(ALLOW, HAS_ANY(2, SETID)));")),
     Defence("filter: set-user-ID modes of openat", (POLICY, "CHECK(check_mode_openat, RULE(DENY(EPERM)", "CHECK(check_mode_openat, RULE(ALLOW")),
@@ -242,10 +241,11 @@ def main():
     parser.add_argument("--json", default="")
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
-    chosen = [defence for defence in DEFENCES if arguments.only in defence.name]
+    chosen = [defence for defence in DEFENCES if re.search(arguments.only, defence.name)]
     if arguments.list:
         print("\n".join(defence.name for defence in chosen))
         return 0
+    signal.signal(signal.SIGTERM, lambda signo, frame: sys.exit(1))  # and clean up
     base = tempfile.mkdtemp(prefix="hutch-mutate-")
     os.chmod(base, 0o755)
     try:
@@ -257,6 +257,8 @@ def main():
 def run(base, chosen, arguments):
     tree, directory = Path(base) / "source", os.path.join(base, "build")
     copy_sources(tree)
+    for defence in DEFENCES:  # the whole list first, so that an outdated text shows at once
+        restore(apply(tree, defence))
     subprocess.run(["meson", "setup", directory, str(tree)], check=True, stdout=subprocess.DEVNULL)
     error = build(directory)
     users = [""] + ([arguments.user] if arguments.user else [])

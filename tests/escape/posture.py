@@ -139,7 +139,9 @@ def is_dumpable(process, owner):
 def init_descriptors(fds):
     """Those that init may not have: anything but /dev/null, the sandbox's own /proc, sockets, pidfds, signalfds, pipes, O_PATH."""
     good = re.compile(r"^(/dev/null|/null|/proc|socket:.*|pipe:.*|anon_inode:\[(pidfd|signalfd|eventpoll)\]|pidfd:.*)$")
-    return {number: entry for number, entry in fds.items() if not (entry[0] and good.match(entry[0])) and not entry[1] & O_PATH}
+    found = {number: entry for number, entry in fds.items() if not (entry[0] and good.match(entry[0])) and not entry[1] & O_PATH}
+    found.update({number: fds.get(number) for number in range(3) if fds.get(number, ("",))[0] not in ("/dev/null", "/null")})
+    return found
 
 
 def check_payload(process, problems):

@@ -835,6 +835,7 @@ def main():
         del arguments[at:at + 2]
     hutch, guest = map(os.path.abspath, arguments)
     os.umask(0o022)
+    signal.signal(signal.SIGTERM, lambda signo, frame: sys.exit(1))  # and remove the canaries
     LIBC.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: what a dead hutch leaves behind becomes our child
     checks = Checks(only)
     digest = binary_hash(hutch)

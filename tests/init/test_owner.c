@@ -15,6 +15,7 @@
 
 #define ROUNDS  200
 #define SOON_MS 2000
+#define START_MS 30000
 
 static const char stubborn[] = "i=1; while [ $i -lt 65 ]; do trap '' $i 2>/dev/null; i=$((i+1)); done; setsid sleep 1000 & (setsid sh -c 'sleep 1000 & sleep 1000' &); "
                                "echo up; while :; do sleep 1; done";
@@ -60,13 +61,13 @@ _Noreturn static void owner(void)
 	shared->begun = 1;
 	if (hutch_sandbox_run(h, NULL, &HUTCH_COMMAND(.argv = argv), &sandbox, NULL) < 0)
 		_exit(2);
-	for (;;) {
-		if (hutch_dispatch(h, -1, NULL) < 0)
-			_exit(3);
+	for (;;) { /* what has happened already does not happen again */
 		if (hutch_process_state(hutch_sandbox_main(sandbox)) == HUTCH_PROCESS_RUNNING)
 			shared->running = 1;
 		if (hutch_process_state(hutch_sandbox_main(sandbox)) == HUTCH_PROCESS_ENDED)
 			_exit(4);
+		if (hutch_dispatch(h, -1, NULL) < 0)
+			_exit(3);
 	}
 }
 
@@ -113,8 +114,13 @@ static void round_of(long kill_us, long holder_us, bool when_running, double *wo
 	if (pid == 0)
 		owner();
 	ck_assert_int_gt(pid, 0);
-	while (!(when_running ? shared->running : shared->begun))
+	double begin = now_ms();
+	while (!(when_running ? shared->running : shared->begun)) {
+		int status;
+		ck_assert_msg(waitpid(pid, &status, WNOHANG) == 0, "the owner ended by itself: %d", status);
+		ck_assert_msg(now_ms() - begin < START_MS, "the sandbox does not start");
 		sleep_us(50);
+	}
 	sleep_us(kill_us);
 	kill(pid, SIGKILL);
 	double ms = time_until_gone(pid);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "lib.h"
@@ -470,6 +471,22 @@ START_TEST(files_as_streams)
 }
 END_TEST
 
+/* Programs keep output in files without a name. */
+START_TEST(memory_files_as_streams)
+{
+	char data[64] = "";
+	int in = memfd_create("in", MFD_CLOEXEC), out = memfd_create("out", MFD_CLOEXEC);
+	ck_assert_int_eq((int)pwrite(in, "abc\n", 4, 0), 4);
+	struct hutch_result *result = run(NULL, &HUTCH_COMMAND(.argv = ARGV("cat"), .in = {HUTCH_IO_FD, in}, .out = {HUTCH_IO_FD, out}));
+	ck_assert_int_eq(result->exit_code, 0);
+	ck_assert_int_eq((int)pread(out, data, sizeof data, 0), 4);
+	ck_assert_str_eq(data, "abc\n");
+	hutch_result_free(result);
+	close(in);
+	close(out);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("lib_run");
@@ -497,6 +514,7 @@ int main(void)
 	tcase_add_test(tests, suspended_and_continued);
 	tcase_add_test(tests, init_killed_from_outside);
 	tcase_add_test(tests, files_as_streams);
+	tcase_add_test(tests, memory_files_as_streams);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

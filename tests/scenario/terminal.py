@@ -312,6 +312,7 @@ def interactive(t, shell):
     terminal.expect(b"code 130\r\n")
     terminal.type(b"sleep 61 & echo st\"arted\"\n")
     terminal.expect(b"started")
+    time.sleep(0.3)  # until it is sleep, and no longer a shell that ignores signals
     terminal.type(b"kill %1; wait; exit 7\n")
     equal(terminal.end(), 7)
     terminal.restored()
