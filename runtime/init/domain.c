@@ -45,7 +45,7 @@ static int allow_streams(const struct init *init, const struct landlock *landloc
 			continue;
 		long flags = sys_call3(SYS_fcntl, init->fds[i], F_GETFL, 0);
 		ret = flags < 0 ? (int)flags : landlock_allow_stream(landlock, init->fds[i], (int)flags);
-		if (ret < 0)
+		if (ret < 0 && ret != -EBADFD) /* a memory file without a name: Landlock neither knows nor restricts it */
 			return ret;
 	}
 	return 0;

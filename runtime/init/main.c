@@ -174,6 +174,8 @@ static void serve_request(struct init *init)
 		return;
 	if (ret <= 0)
 		quit(0); /* the kernel kills everything in a PID namespace whose init has ended */
+	if (message.type >= MESSAGE_TYPES)
+		quit(2);
 	switch ((enum message_type)message.type) {
 	case MESSAGE_EXEC:
 		command_start(init, &message, fds, count);
