@@ -134,10 +134,10 @@ static int open_stream(struct launch_request *launch, unsigned index, const stru
 
 /* ---- the request ---- */
 
-static uint32_t end_flags(const struct hutch_command *command, bool is_main)
+static uint32_t end_flags(const struct hutch_command *command, bool is_main, bool discard_changes)
 {
 	if (is_main)
-		return PLAN_MAIN | (command->on_exit == HUTCH_ON_EXIT_LEAVE ? PLAN_WAIT_REST : PLAN_KILL_REST);
+		return PLAN_MAIN | (command->on_exit == HUTCH_ON_EXIT_LEAVE ? PLAN_WAIT_REST : PLAN_KILL_REST) | (discard_changes ? PLAN_QUIT : 0);
 	return PLAN_MARKED | (command->on_exit == HUTCH_ON_EXIT_KILL ? PLAN_KILL_TREE : 0);
 }
 
@@ -148,7 +148,7 @@ static int make_plan(struct launch_request *launch, const struct hutch_command *
 	CLEANUP_FREE void *bytes = NULL;
 	size_t size;
 	int ret = plan_command_build(&request->spec, command, request->workspace, &draft, err);
-	draft.fixed.flags |= end_flags(command, launch->process->is_main);
+	draft.fixed.flags |= end_flags(command, launch->process->is_main, request->spec.discard_changes);
 	if (ret == 0)
 		ret = command_draft_encode(&draft, &bytes, &size, err);
 	command_draft_done(&draft);

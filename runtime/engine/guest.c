@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -172,6 +173,16 @@ static int clone_child(const struct guest_request *request, struct child *child,
 	return 0;
 }
 
+/* The core limit of 1 that keeps dump handlers of the host from being started (plan/program.c) is above a hard limit of
+ * 0, which many services have; root can raise it for the child. */
+static void allow_core_mark(pid_t pid)
+{
+	struct rlimit limit;
+	const struct rlimit mark = {1, 1};
+	if (getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0)
+		prlimit(pid, RLIMIT_CORE, &mark, NULL);
+}
+
 int guest_start(const struct guest_request *request, struct guest *ret, struct hutch_error *err)
 {
 	static const char *const argv[] = {"hutch-init", NULL}, *const env[] = {NULL};
@@ -183,6 +194,8 @@ int guest_start(const struct guest_request *request, struct guest *ret, struct h
 	child->uid_map_size = (size_t)snprintf(child->uid_map, sizeof child->uid_map, "%u %u 1", request->inside, request->uid);
 	child->gid_map_size = (size_t)snprintf(child->gid_map, sizeof child->gid_map, "%u %u 1", request->inside, request->gid);
 	int error = clone_child(request, child, &guest, err);
+	if (error == 0 && request->range_base && !request->use_helpers)
+		allow_core_mark(guest.pid);
 	if (error == 0 && child->wait_for_go)
 		error = idmap_write(guest.pid, request, err);
 	else if (error == 0 && child->error != 0)

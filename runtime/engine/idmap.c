@@ -230,7 +230,8 @@ static void format_mount_map(char *text, size_t size, uint64_t base, uid_t calle
 	if (high > low + 1)
 		used += (size_t)snprintf(text + used, size - used, "%llu %llu %llu\n", (unsigned long long)(low + 1), (unsigned long long)(base + low + 1), (unsigned long long)(high - low - 1));
 	used += (size_t)snprintf(text + used, size - used, "%llu %llu 1\n", (unsigned long long)high, (unsigned long long)(base + low));
-	snprintf(text + used, size - used, "%llu %llu %llu", (unsigned long long)(high + 1), (unsigned long long)(base + high + 1), (unsigned long long)(GUEST_IDS - high - 1));
+	if (high + 1 < GUEST_IDS)
+		snprintf(text + used, size - used, "%llu %llu %llu", (unsigned long long)(high + 1), (unsigned long long)(base + high + 1), (unsigned long long)(GUEST_IDS - high - 1));
 }
 
 int idmap_mount_namespace(uint64_t base, uid_t caller, uint32_t inside, struct hutch_error *err)

@@ -309,8 +309,11 @@ void hutch_sandbox_free(struct hutch_sandbox *sandbox)
 
 void hutch_sandbox_abandon(struct hutch_sandbox *sandbox)
 {
-	if (sandbox && sandbox->upper)
-		hutch_sandbox_free(sandbox);
+	if (!sandbox)
+		return;
+	guest_end(&sandbox->guest); /* reaped by us: in a container, nobody else may do that */
+	if (sandbox->upper)
+		remove_tree(AT_FDCWD, sandbox->upper);
 }
 
 const char *hutch_sandbox_id(const struct hutch_sandbox *sandbox)

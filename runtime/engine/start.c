@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -87,6 +88,18 @@ static void warn_groups(const struct start *start)
 	}
 	if (any)
 		sandbox_warn(start->sandbox, text);
+}
+
+/* With a hard core limit of 0 an ordinary user cannot set the 1 that keeps the host's dump handler from being started. */
+static void warn_core_handler(const struct start *start)
+{
+	struct rlimit limit;
+	char first = 0;
+	if (start->host.is_privileged || getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_max > 0)
+		return;
+	CLEANUP_CLOSE int fd = open("/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && read(fd, &first, 1) == 1 && first == '|')
+		sandbox_warn(start->sandbox, "the hard core limit is 0, so a crash inside starts the host's core dump handler; raise it (ulimit -Hc 1) to keep it out");
 }
 
 /* ---- what ---- */
@@ -333,6 +346,7 @@ static int keep(struct start *start, struct hutch_error *err)
 	for (size_t i = 0; i < start->draft.warnings_count; i++)
 		sandbox_warn(sandbox, start->draft.warnings[i]);
 	warn_groups(start);
+	warn_core_handler(start);
 	return 0;
 }
 

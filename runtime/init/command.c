@@ -219,6 +219,8 @@ static void tell_main_ended(struct init *init, struct message *message)
 		set_usage(message, &usage);
 	control_send(init, message, -1);
 	message->type = 0;
+	while (init->quits) /* the namespaces are taken apart while the owner reads */
+		sys_call1(SYS_exit_group, 0);
 }
 
 static void ended(struct init *init, struct command *command, struct message *message)
@@ -231,6 +233,7 @@ static void ended(struct init *init, struct command *command, struct message *me
 	forget(command);
 	if (flags & PLAN_MAIN)
 		init->main_ended = true;
+	init->quits |= flags & PLAN_QUIT;
 	if (flags & PLAN_KILL_REST)
 		commands_kill_all(init);
 	else if (flags & PLAN_KILL_TREE)

@@ -55,6 +55,7 @@ struct init {
 	const char *detail;
 
 	bool main_ended;       /* no exec is taken any more */
+	bool quits;            /* the end of the main command is the end of all */
 	struct message wait_rest; /* the main command's end, not told yet because something else still runs; type 0: none */
 };
 

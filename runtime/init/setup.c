@@ -83,11 +83,11 @@ static int setup_hostname(struct init *init)
 }
 
 /* Should: the caller's session keyring, which no namespace covers, is out of reach. The filter refuses the calls, too,
- * so that a full quota (EDQUOT, 200 keys per user) is no reason to fail. */
+ * so that a full quota (EDQUOT, 200 keys per user) is no reason to fail, unless the filter is the user's own. */
 static int setup_keyring(struct init *init)
 {
 	long ret = sys_call2(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
-	if (ret != -EDQUOT)
+	if (ret != -EDQUOT || (init->plan.sandbox->flags & PLAN_NEEDS_KEYRING))
 		return ret < 0 ? (int)ret : 0;
 	init->absent |= HUTCH_LAYER_KEYRING;
 	return 0;

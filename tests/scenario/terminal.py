@@ -270,9 +270,14 @@ def _(t):
     equal(terminal.end(), 4)
 
 
+# No shell: one that is stopped between vfork and exec of its child has not stopped itself and is never told of, on any terminal.
+TICK = "import sys,time\nprint('ready', flush=True)\nfor i in range(%d): time.sleep(0.03); print('tick', flush=True)\nsys.exit(3)"
+
+
 @test("^Z stops hutch itself, with the terminal set back; continued, the command goes on")
 def _(t):
-    terminal = run(t, "echo ready; i=0; while [ $i -lt 10000 ]; do i=$((i+1)); sleep 0.02; echo tick; done")
+    needs("python3")
+    terminal = Terminal(t, "run", "-q", "--", "python3", "-c", TICK % 10000)
     terminal.expect(b"ready\r\n")
     for _ in range(2):
         terminal.expect(b"tick\r\n")
@@ -461,10 +466,11 @@ def _(t):
 
 @test("where nobody could continue it (no shell), ^Z does not stop anything for good")
 def _(t):
-    for stubborn in ("", "trap '' TSTP; "):
+    needs("python3")
+    for stubborn in ("", "import signal; signal.signal(signal.SIGTSTP, signal.SIG_IGN); "):
         master, slave = pty.openpty()
         t.undo.append(lambda master=master, slave=slave: (os.close(master), os.close(slave)))
-        process = t.popen("run", "--", "sh", "-c", stubborn + "echo ready; i=0; while [ $i -lt 40 ]; do i=$((i+1)); sleep 0.05; echo tick; done; exit 3", stdin=slave,
+        process = t.popen("run", "--", "python3", "-c", stubborn + TICK % 60, stdin=slave,
                           stdout=slave, stderr=slave, start_new_session=True, preexec_fn=lambda slave=slave: fcntl.ioctl(slave, termios.TIOCSCTTY, 0))
         seen = b""
         deadline = time.monotonic() + 12
