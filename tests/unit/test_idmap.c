@@ -31,7 +31,7 @@ START_TEST(ranges_are_exclusive)
 		ck_assert_msg(idmap_take_range(&bases[i], &locks[i], &err) == 0, "%s", err.message);
 		ck_assert_int_eq(fcntl(locks[i], F_GETFD), FD_CLOEXEC);
 		ck_assert_int_gt(locks[i], 2);
-		ck_assert(bases[i] >= 0x10000000 && bases[i] + GUEST_IDS < 0x80000000); /* no account's, and positive as an int */
+		ck_assert(bases[i] >= 0x10000000 && bases[i] + GUEST_IDS <= UINT64_C(0x80000000)); /* no account's, and positive as an int */
 		ck_assert_uint_eq(bases[i] % GUEST_IDS, 0);
 		for (int j = 0; j < i; j++)
 			ck_assert(bases[i] != bases[j]);
