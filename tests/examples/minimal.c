@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs a command in a sandbox for at most ten seconds and tells what became of it: all of libhutch that many programs
- * need. Build: cc minimal.c $(pkg-config --cflags --libs hutch). Try: ./minimal python3 -c 'print(6 * 7)'
+ * need. Build: cc minimal.c $(pkg-config --cflags --libs libhutch). Try: ./minimal python3 -c 'print(6 * 7)'
  */
 #include <hutch/hutch.h>
 

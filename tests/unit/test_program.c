@@ -116,7 +116,8 @@ START_TEST(names_and_paths_without_end)
 	static char name[5000], path[100000] = "PATH=";
 	struct hutch_command checked;
 	memset(name, 'n', sizeof name - 1);
-	ck_assert_int_eq(command_check(&HUTCH_COMMAND(.argv = ARGV(name)), &checked, &err), 0);
+	const char *const argv[] = {name, NULL};
+	ck_assert_int_eq(command_check(&HUTCH_COMMAND(.argv = argv), &checked, &err), 0);
 	ck_assert_int_eq(plan_command_build(&spec, &checked, NULL, &program, &err), -HUTCH_E_NOT_EXECUTABLE);
 	ck_assert_int_eq(err.sys_errno, ENAMETOOLONG);
 	for (int i = 0; i < 2000; i++)
