@@ -26,7 +26,7 @@ top=${self%/scripts/*}
 PATH=$PATH:$SBIN
 
 PARTS=(root user asan clang checks)
-MUST_RUN=(root/unit root/init root/scenario root/readme user/unit user/init user/scenario user/readme
+MUST_RUN=(root/unit root/init root/scenario root/escape root/readme user/unit user/init user/scenario user/escape user/readme
     asan/unit clang/build clang/install checks/sources checks/binaries)
 NEEDS_TEST="$NEEDS_BUILD python3 setpriv check static-libc sanitizers clang git make strace readelf newuidmap useradd ps shellcheck"
 TEST_OPTIONS=(--buildtype=debugoptimized --werror)
@@ -291,7 +291,7 @@ run_example() # a program that is built against the installed copy alone
     PKG_CONFIG_PATH=$(find "$inst" -name libhutch.pc -exec dirname {} +)
     read -ra flags < <(pkg-config --cflags --libs libhutch)
     clang -std=c11 -Wall -Wextra -Werror -o "$top/build-clang/minimal" "$top/tests/examples/minimal.c" "${flags[@]}" || return 1
-    cd "$top/tests/examples" && "$top/build-clang/minimal"
+    cd "$top/tests/examples" && "$top/build-clang/minimal" sh -c 'echo "from inside: $(id -un)"' | grep -qx "from inside: sandbox"
 }
 
 run_clang()
@@ -332,6 +332,7 @@ run_checks()
     done
     expect checks sources check-includes.py scripts/check-includes.py
     expect checks sources check-words.sh scripts/check-words.sh
+    expect checks sources check-readme.py scripts/check-readme.py
     expect checks sources "shellcheck" shellcheck -x scripts/*.sh .ci/run
     end checks sources
 

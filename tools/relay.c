@@ -161,7 +161,9 @@ static bool pump_once(struct relay *relay)
 	if (came < 0)
 		relay->master = -1;
 	size_t before = relay->out.end - relay->out.start;
-	write_sink(relay);
+	struct pollfd sink = {.fd = relay->sink, .events = POLLOUT};
+	if (relay->sink < 0 || poll(&sink, 1, 0) > 0) /* whoever reads our output may have stopped doing so */
+		write_sink(relay);
 	return has_moved || relay->out.end - relay->out.start < before;
 }
 

@@ -66,6 +66,7 @@ static int execute(struct run *run, struct hutch_error *err)
 	const struct run_options *options = run->options;
 	struct hutch_result *result = NULL;
 
+	run->options->spec.discard_changes = !options->save && !options->diff && !notices_wanted(&run->notices);
 	if (hutch_sandbox_run(run->h, &options->spec, &options->command, &run->sandbox, err) < 0)
 		return -1;
 	const struct attended attended = {
@@ -99,7 +100,7 @@ static int run_verb(struct run_options *options, char **words)
 
 	if (code < 0)
 		code = report_failure(options, &err);
-	hutch_sandbox_abandon(run.sandbox); /* this program ends now, and so does the sandbox: no time is spent on taking both apart */
+	hutch_sandbox_abandon(run.sandbox); /* this program ends now */
 	streams_close(&run.streams);
 	notices_free(&run.notices);
 	return code;

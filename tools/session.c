@@ -104,7 +104,7 @@ static void stop(struct session *s, bool group)
 	suspend(s, false);
 }
 
-/* What cannot be signalled (not started yet, or only children are left) is ended. */
+/* What cannot be signalled, because it has ended but for its children's sake, is killed. */
 static bool send_on(struct session *s, int signo)
 {
 	if (hutch_process_signal(s->process, signo, NULL) >= 0)

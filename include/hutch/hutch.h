@@ -11,8 +11,9 @@
  *     struct hutch_result *result;     what became of a command
  *
  * Threads: one `struct hutch` and everything made from it belong to one thread at a time; different ones are
- * independent. The library starts no threads, installs no signal handlers, never calls exit and never logs. Its child
- * processes are invisible to wait(2) without __WALL and raise no SIGCHLD.
+ * independent. The library starts no threads, installs no signal handlers, never calls exit and never logs. The init of
+ * each sandbox is a child of this process: its end raises SIGCHLD, and a program that waits for any child may reap it,
+ * which is no loss.
  *
  * Ownership: handles and results belong to the caller from the successful return on, and end with their _free call.
  * All _free calls take NULL.
@@ -79,8 +80,8 @@ int hutch_sandbox_stop(struct hutch_sandbox *sandbox, uint64_t grace_ms, struct 
 /* Kills and reaps everything in it, and frees its processes. */
 void hutch_sandbox_free(struct hutch_sandbox *sandbox);
 
-/* The same for a program that is about to exit and does not want to wait for the kernel to take the namespaces apart:
- * nothing is freed, only what would be left behind on disk is removed. Exit is what ends the sandbox then. */
+/* The same for a program that is about to exit: everything is killed, reaped and removed from disk, and no memory freed.
+ * The handle, and all that was made from it, must not be used any more. */
 void hutch_sandbox_abandon(struct hutch_sandbox *sandbox);
 
 const char *hutch_sandbox_id(const struct hutch_sandbox *sandbox);

@@ -121,6 +121,7 @@ struct hutch_spec {
 	enum hutch_access workspace_access;
 	const struct hutch_mount *mounts;
 	size_t mounts_count;
+	bool discard_changes;      /* nobody will ask what was changed in copies: the sandbox ends with its main command, sooner */
 	const char *state_dir;     /* where uppers on disk, logs and records go; NULL: see hutch(1), "State" */
 
 	/* isolation */

@@ -297,7 +297,7 @@ static int keep_context(struct hutch_sandbox *sandbox, const struct pack_context
 	memcpy(client->logs, context->logs ? context->logs : "", size);
 	snprintf(client->name, sizeof client->name, "%s", context->name ? context->name : "");
 	snprintf(sandbox->id, sizeof sandbox->id, "%s", context->id);
-	if (request_keep(&sandbox->request, &context->spec, &host, context->workspace, context->range) < 0 || keep_lists(sandbox, context) < 0)
+	if (request_keep(&sandbox->request, &context->spec, &host, context->workspace, context->range, true) < 0 || keep_lists(sandbox, context) < 0)
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
 	sandbox->is_ready = true;
 	sandbox->is_on_disk = context->is_on_disk;

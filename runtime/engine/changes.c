@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,8 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "engine/engine.h"
+
+#define SILENCE_MS 30000 /* comparing two large files takes its time; more than this is a helper that hangs */
 
 /* ---- the stream ---- */
 
@@ -22,6 +25,9 @@ static int read_all(const struct changes_reader *reader, void *data, size_t size
 {
 	char *at = data;
 	while (size > 0) {
+		struct pollfd more = {.fd = reader->fd, .events = POLLIN};
+		if (poll(&more, 1, SILENCE_MS) == 0)
+			return err_set(err, HUTCH_E_GONE, "the list of changes from inside the sandbox does not go on");
 		ssize_t got = read(reader->fd, at, size);
 		if (got < 0 && errno == EINTR)
 			continue;

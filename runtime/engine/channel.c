@@ -102,11 +102,11 @@ int channel_receive(int channel, struct message *ret, int *ret_fd)
 	struct iovec vec = {.iov_base = ret, .iov_len = sizeof *ret};
 	struct msghdr header = {.msg_iov = &vec, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
 	ssize_t size;
-	do
+	do /* ECONNRESET: it died with a message of ours unread. Told once, and before its own last words, which follow */
 		size = recvmsg(channel, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	while (size < 0 && errno == EINTR);
+	while (size < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (size < 0)
-		return errno == ECONNRESET ? 0 : -errno;
+		return -errno;
 	unsigned count;
 	int fd = take_fd(&header, &count);
 	if (size == 0 && count == 0)

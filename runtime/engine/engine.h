@@ -46,6 +46,7 @@ struct capture {
 	struct hutch_process *process;
 	bool is_captured;
 	bool is_streamed;    /* handed out by hutch_process_next, chunk by chunk; `data` holds at most one */
+	bool is_big;         /* its pipe was enlarged */
 	bool is_paused;      /* a chunk waits to be taken, so nothing is read */
 	bool is_taken;       /* ... and has been handed out */
 	uint64_t stop;       /* once the command has ended: nothing is read beyond this total */
@@ -90,6 +91,7 @@ struct hutch_process {
 	int status;
 	struct hutch_error error;      /* when not started */
 	bool started;
+	int64_t started_ms;
 	double wall_ms, user_ms, system_ms;
 };
 
@@ -100,6 +102,7 @@ struct request {
 	char *workspace;               /* its path inside; NULL: none */
 	struct plan_host host;
 	uint64_t range;                /* first id of the host, 0: a single id is mapped */
+	bool is_nosuid;                /* the filter refuses setuid and setgid bits */
 };
 
 /* What a client of a detached sandbox does instead, by messages to its supervisor (api/remote.c). */
@@ -122,7 +125,6 @@ struct hutch_sandbox {
 	struct guest guest;
 	bool is_ready, is_gone, is_freed;
 	bool was_ended;                /* by stop or kill */
-	bool is_paused;
 	struct hutch_error why;        /* of being gone; code 0: none was told */
 	const struct remote *remote;   /* NULL: it is this process's own. Else `control` leads to a supervisor, and there is no guest */
 	enum hutch_sandbox_state remote_state; /* what the supervisor has told last */
@@ -145,6 +147,8 @@ struct hutch_sandbox {
 	struct hutch_process *processes; /* all that have not been freed */
 	struct hutch_process *main;    /* NULL: it has no main command */
 	uint32_t last_id;
+	bool is_suspended;
+	int64_t resumed_ms;            /* when a suspension was over */
 	int64_t lifetime_ms, idle_since_ms, kill_at_ms; /* deadlines, monotonic; NO_DEADLINE: none */
 };
 
@@ -153,8 +157,9 @@ struct hutch {
 	struct watch timer;
 	struct hutch_sandbox *sandboxes;
 	int image;                     /* hutch-init, a sealed memfd; made at the first start */
+	int null;                      /* /dev/null, -1: not opened yet */
 	int trace;                     /* takes struct plan_trace of the next starts, -1: none; the benchmark's */
-	unsigned big_pipes;            /* pipes enlarged so far: a user's budget for that is small */
+	unsigned big_pipes;            /* enlarged pipes that are open: a user's budget for that is small */
 	uint64_t handled;              /* events handled, ever */
 };
 
@@ -171,7 +176,7 @@ void loop_set_deadlines(struct hutch *h);   /* after any change of a deadline */
 int sandbox_start(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_error *err);
 
 /* exec.c: a command on its way to init. */
-int request_keep(struct request *request, const struct hutch_spec *spec, const struct plan_host *host, const char *workspace, uint64_t range);
+int request_keep(struct request *request, const struct hutch_spec *spec, const struct plan_host *host, const char *workspace, uint64_t range, bool is_nosuid);
 void request_done(struct request *request);
 struct launch_request {
 	struct hutch_process *process;
@@ -217,6 +222,7 @@ void process_release_output(struct hutch_process *process); /* after the end: fr
 int capture_open(struct hutch_process *process, struct capture *capture, int *ret_write_end, struct hutch_error *err);
 void capture_resume(struct capture *capture); /* the chunk has been taken */
 void capture_drain(struct capture *capture);
+void capture_close(struct capture *capture);
 
 /* result.c */
 int result_make(const struct hutch_process *process, struct hutch_result **ret, struct hutch_error *err);

@@ -20,9 +20,9 @@
 
 /* ---- what a sandbox keeps of its request ---- */
 
-int request_keep(struct request *request, const struct hutch_spec *spec, const struct plan_host *host, const char *workspace, uint64_t range)
+int request_keep(struct request *request, const struct hutch_spec *spec, const struct plan_host *host, const char *workspace, uint64_t range, bool is_nosuid)
 {
-	*request = (struct request){.spec = *spec, .host = *host, .range = range};
+	*request = (struct request){.spec = *spec, .host = *host, .range = range, .is_nosuid = is_nosuid};
 	struct hutch_spec *kept = &request->spec;
 	size_t size = spec->limits.ulimits_count * sizeof *request->ulimits;
 	kept->name = kept->rootfs = kept->workspace = kept->state_dir = kept->seccomp_file = NULL;
@@ -100,11 +100,18 @@ static int open_output(struct launch_request *launch, struct capture *capture, s
 
 static int pass_fd(struct launch_request *launch, int fd, const char *name, struct hutch_error *err)
 {
-	if (fcntl(fd, F_GETFD) < 0)
+	const struct request *request = &launch->process->sandbox->request;
+	struct stat st;
+	int mode = fcntl(fd, F_GETFL);
+	if (mode < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, HUTCH_E_INVALID, errno, "command.%s.fd %d", name, fd);
+	if (S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode) || (mode & O_PATH)) /* whatever is beside and above it would be in reach */
+		return err_set(err, HUTCH_E_INVALID, "command.%s.fd %d is a directory, a disk or an O_PATH descriptor, which leads out of the sandbox", name, fd);
+	if (S_ISREG(st.st_mode) && !request->is_nosuid) /* the command could make the host's file setuid */
+		return err_hint(err, err_set(err, HUTCH_E_INVALID, "command.%s.fd %d is a file, and this sandbox was made without the filter for that", name, fd), "pass a pipe");
 	if (isatty(fd))
 		return err_hint(err, err_set(err, HUTCH_E_INVALID, "command.%s.fd %d is a terminal, which is never handed in", name, fd), "use HUTCH_IO_PTY and relay");
-	lend_pipe(&launch->process->sandbox->request, fd);
+	lend_pipe(request, fd);
 	return add_fd(launch, fd, false);
 }
 
@@ -129,10 +136,10 @@ static int open_stream(struct launch_request *launch, unsigned index, const stru
 
 /* ---- the request ---- */
 
-static uint32_t end_flags(const struct hutch_command *command, bool is_main)
+static uint32_t end_flags(const struct hutch_command *command, bool is_main, bool discard_changes)
 {
 	if (is_main)
-		return PLAN_MAIN | (command->on_exit == HUTCH_ON_EXIT_LEAVE ? PLAN_WAIT_REST : PLAN_KILL_REST);
+		return PLAN_MAIN | (command->on_exit == HUTCH_ON_EXIT_LEAVE ? PLAN_WAIT_REST : PLAN_KILL_REST) | (discard_changes ? PLAN_QUIT : 0);
 	return PLAN_MARKED | (command->on_exit == HUTCH_ON_EXIT_KILL ? PLAN_KILL_TREE : 0);
 }
 
@@ -143,7 +150,7 @@ static int make_plan(struct launch_request *launch, const struct hutch_command *
 	CLEANUP_FREE void *bytes = NULL;
 	size_t size;
 	int ret = plan_command_build(&request->spec, command, request->workspace, &draft, err);
-	draft.fixed.flags |= end_flags(command, launch->process->is_main);
+	draft.fixed.flags |= end_flags(command, launch->process->is_main, request->spec.discard_changes);
 	if (ret == 0)
 		ret = command_draft_encode(&draft, &bytes, &size, err);
 	command_draft_done(&draft);

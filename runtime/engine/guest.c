@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,7 +26,7 @@
 
 /* All that the child reads and writes; lives at the low end of its stack, so that both have one lifetime. */
 struct child {
-	int channel, image;
+	int channel, image, owner;
 	bool wait_for_go;
 	char uid_map[48], gid_map[48];
 	size_t uid_map_size, gid_map_size;
@@ -53,24 +55,36 @@ static long write_file(const char *path, const char *text, size_t size)
 	return ret;
 }
 
-/* 0 is the control socket, and the image is left; the owner's other descriptors would keep its ends open. */
+/* 0 is the control socket, 1 the owner's pidfd, and the image is left; the owner's other descriptors would keep its ends
+ * open. */
 static long child_descriptors(struct child *child)
 {
-	long ret = sys_call3(SYS_dup3, child->channel, 0, 0); /* both are above 2 */
+	long ret = sys_call3(SYS_dup3, child->channel, 0, 0); /* all are above 2 */
 	if (ret >= 0)
-		ret = sys_call3(SYS_close_range, 1, child->image - 1, 0);
+		ret = sys_call3(SYS_dup3, child->owner, 1, 0);
+	if (ret >= 0)
+		ret = sys_call3(SYS_close_range, 2, child->image - 1, 0);
 	if (ret >= 0)
 		ret = sys_call3(SYS_close_range, child->image + 1, ~0u, 0);
 	return ret;
 }
 
-static long child_maps(const struct child *child)
+/* The end of the owner is not the end of the socket: a process that it has forked may hold that. */
+static long child_wait_for_go(void)
 {
 	struct message message;
-	if (child->wait_for_go) {
-		long size = sys_call6(SYS_recvfrom, 0, &message, sizeof message, 0, 0, 0);
-		return size == 0 ? -EPIPE : size;
-	}
+	struct pollfd polls[2] = {{0, POLLIN, 0}, {1, POLLIN, 0}};
+	long ret = sys_call4(SYS_ppoll, polls, 2, NULL, NULL);
+	if (ret < 0 || !polls[0].revents)
+		return ret < 0 ? ret : -EPIPE;
+	ret = sys_call6(SYS_recvfrom, 0, &message, sizeof message, 0, 0, 0);
+	return ret == 0 ? -EPIPE : ret;
+}
+
+static long child_maps(const struct child *child)
+{
+	if (child->wait_for_go)
+		return child_wait_for_go();
 	long ret = write_file("/proc/self/setgroups", "deny", 4);
 	if (ret >= 0)
 		ret = write_file("/proc/self/uid_map", child->uid_map, child->uid_map_size);
@@ -130,7 +144,13 @@ static int explain_child(struct hutch_error *err, const struct child *child)
 	err_stage(err, ret, stage_name((unsigned)child->stage));
 	if (child->stage == STAGE_MAPS)
 		return err_hint(err, ret, "Ubuntu: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile with `userns,` for hutch; see `hutch doctor`");
-	return child->stage == STAGE_LAUNCH ? err_hint(err, ret, "sysctl vm.memfd_noexec must be less than 2") : ret;
+	return err_hint(err, ret, child->stage == STAGE_LAUNCH ? "sysctl vm.memfd_noexec must be less than 2" : "see `hutch doctor`");
+}
+
+int guest_failure(const struct guest *guest, struct hutch_error *err)
+{
+	const struct child *child = guest->stack;
+	return child && child->error != 0 ? explain_child(err, child) : 0;
 }
 
 static int clone_child(const struct guest_request *request, struct child *child, struct guest *guest, struct hutch_error *err)
@@ -153,6 +173,16 @@ static int clone_child(const struct guest_request *request, struct child *child,
 	return 0;
 }
 
+/* The core limit of 1 that keeps dump handlers of the host from being started (plan/program.c) is above a hard limit of
+ * 0, which many services have; root can raise it for the child. */
+static void allow_core_mark(pid_t pid)
+{
+	struct rlimit limit;
+	const struct rlimit mark = {1, 1};
+	if (getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0)
+		prlimit(pid, RLIMIT_CORE, &mark, NULL);
+}
+
 int guest_start(const struct guest_request *request, struct guest *ret, struct hutch_error *err)
 {
 	static const char *const argv[] = {"hutch-init", NULL}, *const env[] = {NULL};
@@ -160,10 +190,12 @@ int guest_start(const struct guest_request *request, struct guest *ret, struct h
 	if (!guest.stack)
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
 	struct child *child = guest.stack;
-	*child = (struct child){.channel = request->channel, .image = request->image, .wait_for_go = request->range_base != 0, .argv = argv, .env = env};
+	*child = (struct child){.channel = request->channel, .image = request->image, .owner = request->owner, .wait_for_go = request->range_base != 0, .argv = argv, .env = env};
 	child->uid_map_size = (size_t)snprintf(child->uid_map, sizeof child->uid_map, "%u %u 1", request->inside, request->uid);
 	child->gid_map_size = (size_t)snprintf(child->gid_map, sizeof child->gid_map, "%u %u 1", request->inside, request->gid);
 	int error = clone_child(request, child, &guest, err);
+	if (error == 0 && request->range_base && !request->use_helpers)
+		allow_core_mark(guest.pid);
 	if (error == 0 && child->wait_for_go)
 		error = idmap_write(guest.pid, request, err);
 	else if (error == 0 && child->error != 0)

@@ -23,7 +23,8 @@
 
 struct guest_request {
 	int image;           /* hutch-init */
-	int channel;         /* init's end of the control socket; stays the caller's */
+	int channel;         /* init's end of the control socket; stays the caller's, as do all three */
+	int owner;           /* pidfd of the caller; all three are above 2 */
 	bool own_network;
 	uint32_t inside;     /* single id: what the caller is called inside */
 	uid_t uid;
@@ -43,6 +44,9 @@ struct guest {
 
 /* With a range, the caller sends MESSAGE_GO over its end of the socket once this has returned. */
 int guest_start(const struct guest_request *request, struct guest *ret, struct hutch_error *err);
+
+/* Init is gone and has never spoken: why the child could not become it, or 0 if it did not say. */
+int guest_failure(const struct guest *guest, struct hutch_error *err);
 
 /* Once init has spoken, the child's stack is not used any more. */
 void guest_release_stack(struct guest *guest);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@
 #include "engine/guest.h"
 #include "kernel/account.h"
 
-#define RANGE_FIRST UINT64_C(0x20000000) /* above what distributions hand out, below systemd's and the kernel's specials */
+#define RANGE_FIRST UINT64_C(0x70000000) /* above what distributions and systemd hand out, below what is negative as an int */
 #define RANGES      4096u
 #define RANGE_DIR   "/run/hutch/ids"
 #define STACK_SIZE  65536u
@@ -83,7 +84,7 @@ static int write_map(pid_t pid, const char *file, const char *text, struct hutch
 	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
 	CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		return err_stage(err, err_sys(err, HUTCH_E_UNSUPPORTED, errno, "cannot write %s", path), "maps");
+		return err_hint(err, err_stage(err, err_sys(err, HUTCH_E_UNSUPPORTED, errno, "cannot write %s", path), "maps"), "see `hutch doctor`");
 	return 0;
 }
 
@@ -111,7 +112,7 @@ static void helper_main(void *arg)
 		sys_call1(SYS_exit_group, 127);
 }
 
-/* Runs a program and waits; no SIGCHLD, no libc state touched. Its exit code or -errno. */
+/* Runs a program and waits, without touching libc's state. Its exit code or -errno. */
 static int run_helper(const char *const *argv)
 {
 	struct helper *helper = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -135,10 +136,22 @@ static int run_helper(const char *const *argv)
 	if (pid < 0)
 		return ret;
 	siginfo_t info = {0};
-	while (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | __WALL) < 0 && errno == EINTR)
-		;
+	int waited;
+	do
+		waited = waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | __WALL);
+	while (waited < 0 && errno == EINTR);
 	close(pidfd);
-	return ret < 0 ? ret : info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+	if (ret < 0 || waited < 0) /* a program that ignores SIGCHLD has no exit codes: ECHILD */
+		return ret;
+	return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+}
+
+static bool has_map(pid_t pid, const char *name)
+{
+	char path[64], byte;
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && read(fd, &byte, 1) == 1;
 }
 
 /* The sandbox's user is the caller; every other id comes from the caller's range. */
@@ -154,7 +167,7 @@ static int map_with(const char *program, pid_t pid, uint32_t inside, uint64_t ca
 		argv[count++] = numbers[i];
 	argv[count] = NULL;
 	int code = run_helper(argv);
-	if (code == 0)
+	if (code == 0 && has_map(pid, strstr(program, "uid") ? "uid_map" : "gid_map"))
 		return 0;
 	int ret = code < 0 ? err_sys(err, HUTCH_E_UNSUPPORTED, -code, "cannot run %s", program)
 	                   : err_set(err, HUTCH_E_UNSUPPORTED, "%s refused the id map (exit code %d)", program, code);
@@ -191,11 +204,15 @@ int idmap_subids(uid_t uid, uint64_t *ret_uid_base, uint64_t *ret_gid_base, stru
 
 /* ---- user namespaces for mounts ---- */
 
+/* Raw calls only. It holds nothing of its owner's, and does not outlive it: killed in between, the owner can end nothing. */
 static void wait_to_be_killed(void *arg)
 {
-	(void)arg;
-	for (;;)
+	sys_call3(SYS_close_range, 0, ~0u, 0);
+	sys_call5(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	while (sys_call0(SYS_getppid) == (long)(intptr_t)arg) /* the owner may have died before the line above */
 		sys_call0(SYS_pause);
+	for (;;)
+		sys_call1(SYS_exit_group, 0);
 }
 
 /* Ids of the host, in the order of the host, to ids of the range. caller and inside change places. */
@@ -213,7 +230,8 @@ static void format_mount_map(char *text, size_t size, uint64_t base, uid_t calle
 	if (high > low + 1)
 		used += (size_t)snprintf(text + used, size - used, "%llu %llu %llu\n", (unsigned long long)(low + 1), (unsigned long long)(base + low + 1), (unsigned long long)(high - low - 1));
 	used += (size_t)snprintf(text + used, size - used, "%llu %llu 1\n", (unsigned long long)high, (unsigned long long)(base + low));
-	snprintf(text + used, size - used, "%llu %llu %llu", (unsigned long long)(high + 1), (unsigned long long)(base + high + 1), (unsigned long long)(GUEST_IDS - high - 1));
+	if (high + 1 < GUEST_IDS)
+		snprintf(text + used, size - used, "%llu %llu %llu", (unsigned long long)(high + 1), (unsigned long long)(base + high + 1), (unsigned long long)(GUEST_IDS - high - 1));
 }
 
 int idmap_mount_namespace(uint64_t base, uid_t caller, uint32_t inside, struct hutch_error *err)
@@ -231,7 +249,7 @@ int idmap_mount_namespace(uint64_t base, uid_t caller, uint32_t inside, struct h
 	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	long pid = sys_clone3(&args, wait_to_be_killed, NULL);
+	long pid = sys_clone3(&args, wait_to_be_killed, (void *)(intptr_t)getpid());
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	int fd = pid < 0 ? err_sys(err, HUTCH_E_UNSUPPORTED, (int)-pid, "cannot make a user namespace for id-mapped mounts") : 0;
 	if (fd == 0) {

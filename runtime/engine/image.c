@@ -38,5 +38,8 @@ int image_memfd(const char *name, const void *data, size_t size, int executable,
 	}
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot seal the memory file for %s", name);
-	return TAKE_FD(fd);
+	if (fd > 2)
+		return TAKE_FD(fd);
+	int moved = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* 0 to 2 mean something in a new process */
+	return moved < 0 ? err_sys(err, HUTCH_E_SYSTEM, errno, "cannot move a descriptor") : moved;
 }

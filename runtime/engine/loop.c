@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/timerfd.h>
@@ -111,13 +112,25 @@ static void on_timer(struct watch *watch)
 
 /* ---- the handle ---- */
 
+/* libuv aborts when it closes one of its own descriptors below 3, which it has if the program closed its streams. */
+static int init_loop(uv_loop_t *loop)
+{
+	int held[3], count = 0;
+	while (count < 3 && (held[count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0 && held[count++] < 2)
+		;
+	int ret = uv_loop_init(loop);
+	while (count > 0)
+		close(held[--count]);
+	return ret;
+}
+
 int hutch_new(struct hutch **ret, struct hutch_error *err)
 {
 	struct hutch *h = calloc(1, sizeof *h);
 	if (!h)
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
-	h->image = h->trace = -1;
-	int error = uv_loop_init(&h->loop);
+	h->image = h->null = h->trace = -1;
+	int error = init_loop(&h->loop);
 	if (error < 0) {
 		free(h);
 		return err_sys(err, HUTCH_E_SYSTEM, -error, "cannot make an event loop");
@@ -146,6 +159,7 @@ void hutch_free(struct hutch *h)
 	uv_run(&h->loop, UV_RUN_DEFAULT); /* the close callbacks */
 	uv_loop_close(&h->loop);
 	cleanup_close(&h->image);
+	cleanup_close(&h->null);
 	free(h);
 }
 

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/blob.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "engine/engine.h"
@@ -29,7 +30,7 @@ static size_t make_room(struct capture *capture)
 		capacity = capture->limit;
 	if (capacity <= capture->size)
 		return 0;
-	char *data = realloc(capture->data, (size_t)capacity + 1); /* the terminating 0 */
+	char *data = blob_resize(capture->data, (size_t)capacity + 1); /* the terminating 0 */
 	if (!data)
 		return 0;
 	capture->data = data;
@@ -40,20 +41,29 @@ static size_t make_room(struct capture *capture)
 static void check_limit(struct capture *capture)
 {
 	struct hutch_process *process = capture->process;
-	if (capture->is_streamed || capture->total <= capture->limit || process->settings.on_output_limit != HUTCH_OUTPUT_KILL || process->has_reason)
+	if (capture->is_streamed || process->state == HUTCH_PROCESS_ENDED || capture->total <= capture->limit || process->settings.on_output_limit != HUTCH_OUTPUT_KILL || process->has_reason)
 		return;
 	process->has_reason = true;
 	process->reason = HUTCH_OUTCOME_OUTPUT_LIMIT;
 	process_force(process, FORCE_KILL);
 }
 
+/* Beyond the limit nothing is copied: the pipe's pages are moved to /dev/null. */
+static ssize_t drop_some(struct capture *capture)
+{
+	static _Thread_local char dropped[64 << 10];
+	struct hutch *h = capture->process->sandbox->h;
+	if (h->null < 0)
+		h->null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	ssize_t size = splice(capture->watch.fd, NULL, h->null, NULL, BIG_PIPE, SPLICE_F_NONBLOCK);
+	return size >= 0 || errno == EAGAIN ? size : read(capture->watch.fd, dropped, sizeof dropped);
+}
+
 /* One read. False: the end, or nothing there. */
 static bool read_some(struct capture *capture, bool *ret_end)
 {
-	static _Thread_local char dropped[64 << 10];
 	size_t room = make_room(capture);
-	char *to = room ? capture->data + capture->size : dropped;
-	ssize_t size = read(capture->watch.fd, to, room ? room : sizeof dropped);
+	ssize_t size = room ? read(capture->watch.fd, capture->data + capture->size, room) : drop_some(capture);
 	if (size < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	*ret_end = size <= 0;
@@ -66,6 +76,13 @@ static bool read_some(struct capture *capture, bool *ret_end)
 	return true;
 }
 
+void capture_close(struct capture *capture)
+{
+	if (capture->watch.is_open && capture->is_big)
+		capture->watch.sandbox->h->big_pipes--;
+	loop_unwatch(&capture->watch);
+}
+
 /* One chunk at a time: the command waits while nobody takes it. */
 static void stream(struct capture *capture)
 {
@@ -74,7 +91,7 @@ static void stream(struct capture *capture)
 		uv_poll_stop(&capture->watch.handle);
 		capture->is_paused = true;
 	} else if (end) {
-		loop_unwatch(&capture->watch);
+		capture_close(capture);
 	}
 }
 
@@ -90,7 +107,7 @@ static void on_output(struct watch *watch)
 	for (unsigned i = 0; i < 16 && read_some(capture, &end); i++) /* others want their turn */
 		;
 	if (end)
-		loop_unwatch(watch);
+		capture_close(capture);
 }
 
 void capture_resume(struct capture *capture)
@@ -104,7 +121,7 @@ void capture_resume(struct capture *capture)
 	else if (capture->process->state == HUTCH_PROCESS_ENDED) /* what is left in the pipe, and no more than that */
 		stream(capture);
 	if (capture->watch.is_open && !capture->is_paused && capture->process->state == HUTCH_PROCESS_ENDED)
-		loop_unwatch(&capture->watch);
+		capture_close(capture);
 	else if (capture->watch.is_open && !capture->is_paused)
 		loop_rewatch(&capture->watch);
 }
@@ -122,7 +139,7 @@ void capture_drain(struct capture *capture)
 	}
 	while (capture->watch.is_open && capture->total < capture->stop && read_some(capture, &end))
 		;
-	loop_unwatch(&capture->watch);
+	capture_close(capture);
 }
 
 int capture_open(struct hutch_process *process, struct capture *capture, int *ret_write_end, struct hutch_error *err)
@@ -132,8 +149,8 @@ int capture_open(struct hutch_process *process, struct capture *capture, int *re
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot make a pipe");
-	if (h->big_pipes < BIG_PIPES_MAX && fcntl(ends[0], F_SETPIPE_SZ, BIG_PIPE) > 0)
-		h->big_pipes++;
+	capture->is_big = h->big_pipes < BIG_PIPES_MAX && fcntl(ends[0], F_SETPIPE_SZ, BIG_PIPE) > 0;
+	h->big_pipes += capture->is_big;
 	/* so that the command can open its own /dev/stdout */
 	uid_t id = (uid_t)(request->range + request->spec.uid);
 	if (request->host.is_privileged && fchown(ends[1], id, id) < 0)

@@ -12,14 +12,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/blob.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "engine/channel.h"
 #include "engine/engine.h"
 #include "plan/stage.h"
 
+/* How late a report of a stop may be that a suspension has made. */
+#define RESUME_MS 500
+
 /* After that, init is killed and everything with it. */
-#define INIT_ANSWERS_MS 100  /* killing all is one system call */
+#define INIT_ANSWERS_MS 1000 /* killing all is one system call, but reaping many gigabytes takes its time */
 #define SWEEP_TAKES_MS  5000 /* killing one tree among others takes up to some hundred milliseconds (fork bombs) */
 
 /* ---- force ---- */
@@ -95,6 +99,12 @@ void process_finish(struct hutch_process *process)
 	loop_set_deadlines(process->sandbox->h);
 }
 
+/* Untrusted: a number that is no errno is none. */
+static int clean_errno(int number)
+{
+	return number > 0 && number < 4096 ? number : EPROTO;
+}
+
 static int error_code(const struct message *message)
 {
 	if (message->stage == STAGE_CWD)
@@ -131,6 +141,13 @@ static void exited(struct hutch_process *process, const struct message *message)
 	process_finish(process);
 }
 
+/* A suspension stops the command with SIGSTOP, and that is reported when it is over, too: it is no stop of the command's own. */
+static bool is_by_suspension(const struct hutch_process *process, const struct message *message)
+{
+	const struct hutch_sandbox *sandbox = process->sandbox;
+	return message->a == SIGSTOP && (sandbox->is_suspended || (sandbox->resumed_ms && loop_now_ms() - sandbox->resumed_ms < RESUME_MS));
+}
+
 void process_message(struct hutch_process *process, const struct message *message)
 {
 	if (process->state == HUTCH_PROCESS_ENDED)
@@ -139,17 +156,24 @@ void process_message(struct hutch_process *process, const struct message *messag
 	case MESSAGE_STARTED:
 		process->state = HUTCH_PROCESS_RUNNING;
 		process->started = true;
+		process->started_ms = loop_now_ms();
+		if (message->value & HUTCH_LAYER_CGROUP_NS)
+			sandbox_warn(process->sandbox, "layer cgroup-ns is not in force: it could not be had, and --best-effort allows that");
 		break;
-	case MESSAGE_NOT_STARTED:
-		set_error(process, message);
+	case MESSAGE_NOT_STARTED: {
+		struct message clean = *message;
+		clean.a = clean_errno(message->a);
+		set_error(process, &clean);
 		process_finish(process);
 		break;
+	}
 	case MESSAGE_EXITED:
 		process->started = true;
 		exited(process, message);
 		break;
 	case MESSAGE_STOPPED:
-		process->state = HUTCH_PROCESS_STOPPED;
+		if (!is_by_suspension(process, message))
+			process->state = HUTCH_PROCESS_STOPPED;
 		break;
 	case MESSAGE_GO:
 	case MESSAGE_SETUP:
@@ -195,6 +219,7 @@ void process_lost(struct hutch_process *process, const struct hutch_error *why)
 		if (!why)
 			err_set(&process->error, HUTCH_E_GONE, "the sandbox ended before the command had started");
 	} else {
+		process->wall_ms = (double)(loop_now_ms() - process->started_ms);
 		if (!process->has_reason && !process->sandbox->was_ended)
 			sandbox_warn(process->sandbox, "the sandbox's init ended unexpectedly; everything in it was killed");
 		decide(process, HUTCH_OUTCOME_KILLED);
@@ -264,14 +289,14 @@ void process_drop(struct hutch_process *process)
 		at = &(*at)->next;
 	if (*at)
 		*at = process->next;
-	loop_unwatch(&process->out.watch);
-	loop_unwatch(&process->err.watch);
+	capture_close(&process->out);
+	capture_close(&process->err);
 	loop_unwatch(&process->in);
 	cleanup_close(&process->pty);
 	cleanup_close(&process->log);
 	loop_flush(process->sandbox->h);
-	free(process->out.data);
-	free(process->err.data);
+	blob_release(process->out.data);
+	blob_release(process->err.data);
 	free(process->kept);
 	for (char **arg = process->argv; *arg; arg++)
 		free(*arg);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "base/cleanup.h"
+#include "base/blob.h"
 #include "base/error.h"
 #include "engine/engine.h"
 
@@ -64,18 +64,15 @@ static void set_outcome(const struct hutch_process *process, struct hutch_result
 	result->returncode = return_code(result);
 }
 
-/* Moves nothing: the sandbox can be asked again. */
-static int copy_output(const struct capture *capture, struct hutch_output *ret)
+static int share_output(const struct capture *capture, struct hutch_output *ret)
 {
 	ret->captured = capture->is_captured;
 	if (!capture->is_captured)
 		return 0;
-	ret->data = malloc(capture->size + 1);
+	ret->data = capture->data ? blob_share(capture->data) : blob_resize(NULL, 1);
 	if (!ret->data)
 		return -1;
-	if (capture->size)
-		memcpy(ret->data, capture->data, capture->size);
-	ret->data[capture->size] = '\0';
+	ret->data[capture->size] = '\0'; /* there is room for it */
 	ret->size = capture->size;
 	ret->total_bytes = capture->total;
 	ret->truncated = capture->total > capture->size;
@@ -144,7 +141,7 @@ int result_make(const struct hutch_process *process, struct hutch_result **ret, 
 	result->memory_peak_bytes = result->pids_peak = result->io_read_bytes = result->io_write_bytes = -1;
 	result->command = copy_list(process->argv);
 	result->warnings = copy_list(sandbox->warnings);
-	if (!result->command || !result->warnings || copy_output(&process->out, &result->out) < 0 || copy_output(&process->err, &result->err) < 0 ||
+	if (!result->command || !result->warnings || share_output(&process->out, &result->out) < 0 || share_output(&process->err, &result->err) < 0 ||
 	    set_limits(process, result) < 0) {
 		hutch_result_free(result);
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
@@ -166,8 +163,8 @@ void hutch_result_free(struct hutch_result *result)
 		return;
 	free_list(result->command);
 	free_list(result->warnings);
-	free(result->out.data);
-	free(result->err.data);
+	blob_release(result->out.data);
+	blob_release(result->err.data);
 	free(result->limits_enforced);
 	free(result);
 }

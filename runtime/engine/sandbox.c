@@ -108,7 +108,7 @@ static void ready(struct hutch_sandbox *sandbox, const struct message *message)
 		const char *layer = hutch_requirement_name(1u << i);
 		bool allowed = sandbox->request.spec.best_effort & (1u << i);
 		snprintf(text, sizeof text, "layer %s is not in force: %s", layer,
-		         allowed ? "it could not be had, and --best-effort allows that" : i == 1 ? "the quota of keys is used up (the filter refuses the calls all the same)" : "this kernel does not have it");
+		         allowed ? "it could not be had, and --best-effort allows that" : 1u << i == HUTCH_LAYER_KEYRING ? "the quota of keys is used up (the filter refuses the calls all the same)" : "this kernel does not have it");
 		sandbox_warn(sandbox, text);
 	}
 }
@@ -176,9 +176,9 @@ void sandbox_control_ready(struct watch *watch)
 		return;
 	struct hutch_error why;
 	sandbox->h->handled++;
-	if (ret == 0)
+	if (ret == 0 && guest_failure(&sandbox->guest, &why) == 0)
 		err_set(&why, HUTCH_E_GONE, "the sandbox's init ended unexpectedly");
-	else
+	else if (ret < 0)
 		err_set(&why, HUTCH_E_GONE, "the sandbox's init sent what is no message");
 	sandbox_gone(sandbox, &why);
 }
@@ -328,8 +328,11 @@ void hutch_sandbox_free(struct hutch_sandbox *sandbox)
 
 void hutch_sandbox_abandon(struct hutch_sandbox *sandbox)
 {
-	if (sandbox && sandbox->upper)
-		hutch_sandbox_free(sandbox);
+	if (!sandbox)
+		return;
+	guest_end(&sandbox->guest); /* reaped by us: in a container, nobody else may do that */
+	if (sandbox->upper)
+		remove_tree(AT_FDCWD, sandbox->upper);
 }
 
 const char *hutch_sandbox_id(const struct hutch_sandbox *sandbox)
@@ -350,7 +353,8 @@ int hutch_sandbox_suspend(struct hutch_sandbox *sandbox, bool stop, struct hutch
 	int ret = sandbox_send(sandbox, &message, NULL, 0);
 	if (ret < 0)
 		return err_sys(err, HUTCH_E_GONE, -ret, "the sandbox has ended");
-	sandbox->is_paused = stop;
+	sandbox->is_suspended = stop;
+	sandbox->resumed_ms = loop_now_ms();
 	for (struct hutch_process *process = sandbox->processes; process && !stop; process = process->next)
 		if (process->state == HUTCH_PROCESS_STOPPED)
 			process->state = HUTCH_PROCESS_RUNNING;
@@ -405,5 +409,5 @@ enum hutch_sandbox_state hutch_sandbox_state(const struct hutch_sandbox *sandbox
 		return sandbox->was_ended ? HUTCH_SANDBOX_TERMINATED : HUTCH_SANDBOX_FAILED;
 	if (!sandbox->is_ready)
 		return HUTCH_SANDBOX_PENDING;
-	return sandbox->is_paused ? HUTCH_SANDBOX_PAUSED : HUTCH_SANDBOX_RUNNING;
+	return sandbox->is_suspended ? HUTCH_SANDBOX_PAUSED : HUTCH_SANDBOX_RUNNING;
 }

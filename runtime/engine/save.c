@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,13 +19,12 @@
 #include "engine/engine.h"
 #include "kernel/walk.h"
 
-#define TEMPORARY ".hutch-save.tmp"
-
 struct save {
 	int root;
 	struct changes_reader reader;
 	int64_t applied;
 	unsigned skipped;
+	char temporary[40];      /* a name that nobody inside can have guessed */
 	char first_skipped[128];
 };
 
@@ -47,8 +47,7 @@ static int clear_way(int dir, const char *name, bool wants_directory)
 static int save_file(struct save *save, int dir, const char *name, struct hutch_error *err)
 {
 	mode_t mode = save->reader.record.mode & 0777;
-	unlinkat(dir, TEMPORARY, 0);
-	CLEANUP_CLOSE int fd = openat(dir, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	CLEANUP_CLOSE int fd = openat(dir, save->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		int error = errno;
 		changes_copy(&save->reader, -1, err);
@@ -57,10 +56,10 @@ static int save_file(struct save *save, int dir, const char *name, struct hutch_
 	int ret = changes_copy(&save->reader, fd, err);
 	if (ret == 0 && fchmod(fd, mode) < 0)
 		ret = err_sys(err, HUTCH_E_SYSTEM, errno, "cannot set the mode of \"%s\"", save->reader.path);
-	if (ret == 0 && (clear_way(dir, name, false) < 0 || renameat(dir, TEMPORARY, dir, name) < 0))
+	if (ret == 0 && (clear_way(dir, name, false) < 0 || renameat(dir, save->temporary, dir, name) < 0))
 		ret = err_sys(err, HUTCH_E_SYSTEM, errno, "cannot write \"%s\"", save->reader.path);
 	if (ret < 0)
-		unlinkat(dir, TEMPORARY, 0);
+		unlinkat(dir, save->temporary, 0);
 	return ret;
 }
 
@@ -129,6 +128,10 @@ int64_t hutch_sandbox_save(struct hutch_sandbox *sandbox, const char *directory,
 	if (fd < 0)
 		return fd;
 	struct save save = {.root = root, .reader = {.fd = fd, .has_contents = true}};
+	uint64_t random = 0;
+	if (getrandom(&random, sizeof random, 0) != sizeof random)
+		return err_sys(err, HUTCH_E_SYSTEM, errno, "getrandom");
+	snprintf(save.temporary, sizeof save.temporary, ".hutch-save-%016llx", (unsigned long long)random);
 	int ret;
 	while ((ret = changes_next(&save.reader, err)) > 0) {
 		ret = apply(&save, err);

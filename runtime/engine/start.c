@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -35,6 +36,7 @@ struct start {
 	struct filter filter;
 	struct launch_request launch;        /* of the main command */
 	char *workspace;
+	bool is_nosuid;
 	uint64_t range, gid_range;
 	int setup_fds[MESSAGE_FDS];
 	unsigned setup_count, owned_from, owned_to; /* setup_fds[owned_from..owned_to) are closed here */
@@ -88,6 +90,18 @@ static void warn_groups(const struct start *start)
 		sandbox_warn(start->sandbox, text);
 }
 
+/* With a hard core limit of 0 an ordinary user cannot set the 1 that keeps the host's dump handler from being started. */
+static void warn_core_handler(const struct start *start)
+{
+	struct rlimit limit;
+	char first = 0;
+	if (start->host.is_privileged || getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_max > 0)
+		return;
+	CLEANUP_CLOSE int fd = open("/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && read(fd, &first, 1) == 1 && first == '|')
+		sandbox_warn(start->sandbox, "the hard core limit is 0, so a crash inside starts the host's core dump handler; raise it (ulimit -Hc 1) to keep it out");
+}
+
 /* ---- what ---- */
 
 /* User extended attributes on tmpfs came with Linux 6.6; an overlay's upper layer needs them. */
@@ -137,10 +151,32 @@ static bool has_writable_host_directory(const struct hutch_spec *spec)
 	return writable;
 }
 
+static bool is_file(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* A command can chmod a file that was passed to it: the caller's output, executable by others as the caller. */
+static bool has_file_stream(const struct hutch_command *command)
+{
+	const struct hutch_stream *streams[] = {&command->in, &command->out, &command->err};
+	bool found = false;
+	for (unsigned i = 0; i < 3; i++)
+		found |= streams[i]->io == HUTCH_IO_FD && is_file(streams[i]->fd);
+	return found;
+}
+
+/* setuid and setgid bits are forbidden wherever a file of the host's can be changed. A sandbox that takes commands later
+ * does not know their streams yet. */
+static bool must_be_nosuid(const struct start *start)
+{
+	return has_writable_host_directory(&start->spec) || start->host.upper || start->spec.detached || !start->command || has_file_stream(start->command);
+}
+
 static int choose_filter(struct start *start, struct hutch_error *err)
 {
-	/* an upper layer on disk is a host directory, too */
-	bool nosuid = has_writable_host_directory(&start->spec) || start->host.upper;
+	bool nosuid = start->is_nosuid = must_be_nosuid(start);
 	int ret;
 	if (start->spec.seccomp == HUTCH_SECCOMP_FILE) {
 		CLEANUP_FREE char *cache = state_cache_directory();
@@ -171,12 +207,6 @@ static int make_plan(struct start *start, const struct hutch_spec *spec, struct 
 }
 
 /* ---- descriptors ---- */
-
-static bool is_file(int fd)
-{
-	struct stat st;
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-}
 
 /* Appends the streams that Landlock shall know. */
 static void add_streams(struct start *start)
@@ -210,18 +240,23 @@ static int make_setup(struct start *start, struct hutch_error *err)
 {
 	if (start->draft.trees_count + 5 > MESSAGE_FDS)
 		return err_set(err, HUTCH_E_INVALID, "mounts: as root at most %u of the host", MESSAGE_FDS - 5);
-	int owner = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	CLEANUP_CLOSE int owner = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	if (owner < 0)
 		return err_sys(err, HUTCH_E_UNSUPPORTED, errno, "pidfd_open");
-	start->setup_fds[1] = owner;
+	start->setup_fds[1] = owner > 2 ? TAKE_FD(owner) : fcntl(owner, F_DUPFD_CLOEXEC, 3);
+	if (start->setup_fds[1] < 0)
+		return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot move a descriptor");
 	start->owned_from = 1;
 	start->owned_to = 2;
 	int ret = make_uppers(start, err);
 	if (ret < 0)
 		return ret;
-	ret = trees_open(&start->draft, start->range, start->spec.uid, start->setup_fds + 2, err);
+	bool unmapped = false;
+	ret = trees_open(&start->draft, start->range, start->spec.uid, start->setup_fds + 2, &unmapped, err);
 	if (ret < 0)
 		return ret;
+	if (unmapped)
+		sandbox_warn(start->sandbox, "layer idmap is not in force: a file system cannot map ids, and --best-effort allows that");
 	start->setup_count = 2 + (unsigned)start->draft.trees_count;
 	start->owned_to = start->setup_count;
 	if (start->sandbox->h->trace >= 0) {
@@ -265,6 +300,7 @@ static int launch(struct start *start, struct hutch_error *err)
 	const struct guest_request request = {
 		.image = h->image,
 		.channel = start->channels[1],
+		.owner = start->setup_fds[1],
 		.own_network = start->spec.net == HUTCH_NET_NONE,
 		.inside = start->spec.uid,
 		.uid = start->host.uid,
@@ -283,8 +319,11 @@ static int launch(struct start *start, struct hutch_error *err)
 	}
 	if (ret < 0)
 		return ret;
-	int error = loop_watch(h, &sandbox->control, sandbox, TAKE_FD(start->channels[0]), UV_READABLE, sandbox_control_ready);
-	return error < 0 ? err_sys(err, HUTCH_E_SYSTEM, -error, "cannot watch a socket") : 0;
+	int error = loop_watch(h, &sandbox->control, sandbox, start->channels[0], UV_READABLE, sandbox_control_ready);
+	if (error < 0)
+		return err_sys(err, HUTCH_E_SYSTEM, -error, "cannot watch a socket");
+	start->channels[0] = -1; /* the watch's now */
+	return 0;
 }
 
 /* ---- what the sandbox keeps of the request ---- */
@@ -311,13 +350,14 @@ static int keep_roots(struct start *start)
 static int keep(struct start *start, struct hutch_error *err)
 {
 	struct hutch_sandbox *sandbox = start->sandbox;
-	if (request_keep(&sandbox->request, &start->spec, &start->host, start->workspace, start->range) < 0 || keep_roots(start) < 0)
+	if (request_keep(&sandbox->request, &start->spec, &start->host, start->workspace, start->range, start->is_nosuid) < 0 || keep_roots(start) < 0)
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
 	sandbox->lifetime_ms = start->spec.lifetime_ms ? loop_deadline_ms(start->spec.lifetime_ms) : NO_DEADLINE;
 	sandbox->scratch_bytes = start->draft.fixed.scratch_bytes;
 	for (size_t i = 0; i < start->draft.warnings_count; i++)
 		sandbox_warn(sandbox, start->draft.warnings[i]);
 	warn_groups(start);
+	warn_core_handler(start);
 	return 0;
 }
 

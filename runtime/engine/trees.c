@@ -13,6 +13,7 @@
 #include "base/sys.h"
 #include "engine/idmap.h"
 #include "kernel/mount.h"
+#include "kernel/walk.h"
 
 static int map_ids(int mount, int userns, bool is_recursive)
 {
@@ -21,20 +22,35 @@ static int map_ids(int mount, int userns, bool is_recursive)
 	return (int)sys_call5(SYS_mount_setattr, mount, "", flags, &attr, sizeof attr);
 }
 
-static int open_one(const struct plan_tree *tree, int userns, bool optional, struct hutch_error *err)
+/* The source, opened again without following any link, and the same file that the plan saw: somebody else may own a
+ * directory on the way. */
+static int open_source(const struct plan_tree *tree, struct hutch_error *err)
 {
-	CLEANUP_CLOSE int source = open(tree->source, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct walk_identity identity;
+	CLEANUP_CLOSE int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP_CLOSE int source = root < 0 ? -errno : walk_open(root, tree->source);
+	int ret = source < 0 ? source : walk_identify(source, &identity);
+	if (ret >= 0 && !tree->is_upper && (identity.dev != tree->dev || identity.ino != tree->ino))
+		ret = -ESTALE;
+	return ret < 0 ? err_sys(err, HUTCH_E_INVALID, -ret, "cannot open \"%s\"", tree->source) : TAKE_FD(source);
+}
+
+static int open_one(const struct plan_tree *tree, int userns, bool optional, bool *ret_unmapped, struct hutch_error *err)
+{
+	CLEANUP_CLOSE int source = open_source(tree, err);
 	if (source < 0)
-		return err_sys(err, HUTCH_E_INVALID, errno, "cannot open \"%s\"", tree->source);
+		return source;
 	CLEANUP_CLOSE int mount = mount_clone(source, tree->is_recursive);
-	if (mount < 0)
-		return err_sys(err, HUTCH_E_UNSUPPORTED, -mount, "cannot make a mount of \"%s\"", tree->source);
+	int ret = mount < 0 ? mount : mount_private(mount, tree->is_recursive); /* made in the host's namespace: init's stage does not reach it */
+	if (ret < 0)
+		return err_sys(err, HUTCH_E_UNSUPPORTED, -ret, "cannot make a mount of \"%s\"", tree->source);
 	if (tree->is_upper)
 		return TAKE_FD(mount);
-	int ret = map_ids(mount, userns, tree->is_recursive);
+	ret = map_ids(mount, userns, tree->is_recursive);
 	if (ret < 0 && !optional)
 		return err_hint(err, err_stage(err, err_sys(err, HUTCH_E_UNSUPPORTED, -ret, "the file system of \"%s\" cannot map ids, so the sandbox could not use your files there", tree->source), "idmap"),
 		                "copy the files to another file system (overlayfs and some network file systems cannot), use --no-workspace, or --best-effort=idmap to see them as files of somebody else");
+	*ret_unmapped |= ret < 0;
 	return TAKE_FD(mount);
 }
 
@@ -43,7 +59,7 @@ static int *namespace_for(enum tree_ids ids, int *caller, int *range)
 	return ids == TREE_IDS_CALLER ? caller : range;
 }
 
-int trees_open(const struct draft *draft, uint64_t base, unsigned inside, int *fds, struct hutch_error *err)
+int trees_open(const struct draft *draft, uint64_t base, unsigned inside, int *fds, bool *ret_unmapped, struct hutch_error *err)
 {
 	CLEANUP_CLOSE int caller = -1;
 	CLEANUP_CLOSE int range = -1;
@@ -52,8 +68,8 @@ int trees_open(const struct draft *draft, uint64_t base, unsigned inside, int *f
 		const struct plan_tree *tree = &draft->trees[i];
 		int *userns = namespace_for(tree->ids, &caller, &range);
 		if (*userns < 0 && !tree->is_upper)
-			*userns = idmap_mount_namespace(base, tree->ids == TREE_IDS_CALLER ? getuid() : inside, inside, err);
-		fds[i] = *userns < 0 && !tree->is_upper ? *userns : open_one(tree, *userns, optional, err);
+			*userns = idmap_mount_namespace(base, tree->ids == TREE_IDS_CALLER ? geteuid() : inside, inside, err);
+		fds[i] = *userns < 0 && !tree->is_upper ? *userns : open_one(tree, *userns, optional, ret_unmapped, err);
 		if (fds[i] >= 0)
 			continue;
 		int ret = fds[i];

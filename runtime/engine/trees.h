@@ -7,7 +7,8 @@
 #include "plan/draft.h"
 
 /* Real root makes the mounts of the caller's files itself and hands them to init, with the ids mapped. Fills fds[] with
- * detached mounts, one per tree, for the caller to close; on failure none is open. */
-int trees_open(const struct draft *draft, uint64_t base, unsigned inside, int *fds, struct hutch_error *err);
+ * detached mounts, one per tree, for the caller to close; on failure none is open. *ret_unmapped is set when ids could not
+ * be mapped and the plan allows that. */
+int trees_open(const struct draft *draft, uint64_t base, unsigned inside, int *fds, bool *ret_unmapped, struct hutch_error *err);
 
 #endif

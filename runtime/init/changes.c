@@ -35,17 +35,10 @@ struct walk {
 	bool is_hidden; /* below an opaque directory: the lower one's names count for nothing, however deep */
 	uint32_t root;
 	uint64_t count;
+	int error;      /* of what was left out */
 	uint32_t path_length;
 	char path[CHANGES_PATH_MAX];
 	char buffer[65536], other[65536];
-};
-
-struct directory_entry { /* struct linux_dirent64 */
-	uint64_t ino;
-	int64_t off;
-	uint16_t length;
-	uint8_t type;
-	char name[];
 };
 
 static int write_out(const struct walk *walk, const void *data, size_t size)
@@ -253,7 +246,11 @@ static int for_each(struct walk *walk, int listed, int upper, int lower, each_en
 			if (is_dots(entry->name))
 				continue;
 			int back = push(walk, entry->name);
-			int ret = back < 0 ? back : each(walk, upper, lower, entry->name);
+			if (back < 0) {
+				walk->error = back; /* too deep to be written down: the rest is still told */
+				continue;
+			}
+			int ret = each(walk, upper, lower, entry->name);
 			if (ret < 0)
 				return ret;
 			walk->path_length = (uint32_t)back;
@@ -387,13 +384,14 @@ static int walk_roots(struct walk *walk, const struct init *init, uint64_t only)
 	return ret;
 }
 
-static void raise_fd_limit(void)
+/* One stack frame per level; descriptors are at their hard limit already. */
+static void raise_stack_limit(void)
 {
 	struct rlimit64 limit;
-	if (sys_call4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) < 0)
+	if (sys_call4(SYS_prlimit64, 0, RLIMIT_STACK, NULL, &limit) < 0)
 		return;
 	limit.rlim_cur = limit.rlim_max;
-	sys_call4(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
+	sys_call4(SYS_prlimit64, 0, RLIMIT_STACK, &limit, NULL);
 }
 
 static void helper(void *arg)
@@ -403,12 +401,14 @@ static void helper(void *arg)
 	sys_call2(SYS_prctl, PR_SET_NAME, "hutch-changes");
 	uint64_t keep = CAP_BIT(CAP_DAC_READ_SEARCH);
 	int ret = caps_set(keep, keep, 0);
-	raise_fd_limit(); /* one descriptor or two per level */
+	raise_stack_limit();
 	walk.init = request->init;
 	walk.out = request->out;
 	walk.contents = request->message->b;
 	if (ret == 0)
 		ret = walk_roots(&walk, request->init, request->message->value);
+	if (ret == 0)
+		ret = walk.error;
 	struct changes_record end = {.magic = CHANGES_MAGIC, .kind = CHANGES_END, .size = walk.count, .error = (uint32_t)-ret};
 	write_out(&walk, &end, sizeof end);
 	for (;;)

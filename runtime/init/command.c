@@ -6,13 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/resource.h>
-#include <linux/time_types.h>
 
 #include "base/sys.h"
 #include "init/launch.h"
 #include "kernel/tty.h"
 
-#define COMMANDS_MAX  1024
 #define WAIT_NOHANG   1
 #define WAIT_ALL      0x40000000 /* __WALL */
 #define USAGE_CHILDREN (-1)
@@ -23,7 +21,9 @@ struct command {
 	int pid;                /* what init waits for: the command, or its leader */
 	int group;              /* its process group */
 	int report;             /* read end, -1: closed */
+	int marker_fd;          /* keeps the marker's namespace, and so its number, from being used again; -1: none */
 	uint64_t marker;        /* of its tree, 0: none */
+	uint64_t pending;       /* signals that came before there was a process group to send them to */
 	bool told;              /* STARTED or NOT_STARTED has been sent */
 	bool failed;            /* it was NOT_STARTED */
 	struct launch *launch;  /* NULL: nothing is needed of it any more */
@@ -32,13 +32,6 @@ struct command {
 
 static struct command commands[COMMANDS_MAX];
 static unsigned commands_count;
-
-static uint64_t now_us(void)
-{
-	struct __kernel_timespec now;
-	sys_call2(SYS_clock_gettime, 1 /* CLOCK_MONOTONIC */, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 static void close_fd(int *fd)
 {
@@ -50,6 +43,7 @@ static void close_fd(int *fd)
 static void forget(struct command *command)
 {
 	close_fd(&command->report);
+	close_fd(&command->marker_fd);
 	launch_free(command->launch);
 	*command = commands[--commands_count];
 }
@@ -72,9 +66,12 @@ static void tell_started(const struct init *init, struct command *command)
 	}
 	if (slot->pid > 0)
 		command->group = slot->pid;
-	struct message message = {.type = MESSAGE_STARTED, .id = command->id};
+	struct message message = {.type = MESSAGE_STARTED, .id = command->id, .value = slot->absent};
 	trace_stage(init, STAGE_EXEC);
 	control_send(init, &message, -1);
+	for (int signo = 1; command->pending; signo++, command->pending >>= 1)
+		if (command->pending & 1)
+			sys_call2(SYS_kill, -command->group, signo);
 }
 
 /* ---- starting ---- */
@@ -114,7 +111,7 @@ static int start(struct init *init, struct command *command, struct launch *laun
 			ret = command->pid;
 			close_fd(&command->report);
 		} else if (command->flags & PLAN_MARKED) {
-			command->marker = marker_of(init, command->pid);
+			command->marker = marker_pin(init, command->pid, &command->marker_fd);
 		}
 	}
 	close_fd(&terminal);
@@ -138,7 +135,7 @@ void command_start(struct init *init, const struct message *request, const int *
 	int ret = init->main_ended ? -ESRCH : commands_count == COMMANDS_MAX ? -EAGAIN : launch_new(init, fds, count, &launch);
 	if (ret == 0) {
 		struct command *command = &commands[commands_count];
-		*command = (struct command){.id = request->id, .report = -1, .launch = launch};
+		*command = (struct command){.id = request->id, .report = -1, .marker_fd = -1, .launch = launch};
 		ret = start(init, command, launch, &master);
 		if (ret == 0)
 			commands_count++;
@@ -222,20 +219,26 @@ static void tell_main_ended(struct init *init, struct message *message)
 		set_usage(message, &usage);
 	control_send(init, message, -1);
 	message->type = 0;
+	while (init->quits) /* the namespaces are taken apart while the owner reads */
+		sys_call1(SYS_exit_group, 0);
 }
 
 static void ended(struct init *init, struct command *command, struct message *message)
 {
 	uint32_t flags = command->flags;
 	uint64_t marker = command->marker;
+	int marker_fd = command->marker_fd;
+	command->marker_fd = -1; /* kept until the sweep is over */
 	bool failed = command->failed;
 	forget(command);
 	if (flags & PLAN_MAIN)
 		init->main_ended = true;
+	init->quits |= flags & PLAN_QUIT;
 	if (flags & PLAN_KILL_REST)
 		commands_kill_all(init);
 	else if (flags & PLAN_KILL_TREE)
 		sweep(init, marker);
+	close_fd(&marker_fd);
 	if (failed)
 		return; /* it never started, and that has been said */
 	if (flags & PLAN_WAIT_REST)
@@ -283,7 +286,7 @@ static int reap_one(struct init *init, int flags)
 	int status;
 	struct rusage usage;
 	long pid = sys_call4(SYS_wait4, -1, &status, flags | WAIT_ALL, &usage);
-	if (pid > 0)
+	if (pid > 0 && !launch_untrace((int)pid, status))
 		reaped(init, (int)pid, status, &usage);
 	if (pid == -ECHILD && init->wait_rest.type != 0)
 		tell_main_ended(init, &init->wait_rest);
@@ -313,16 +316,23 @@ void command_kill(struct init *init, uint32_t id)
 	for (unsigned i = 0; i < commands_count; i++)
 		if (commands[i].id == id) {
 			uint64_t marker = commands[i].marker;
+			int pin = (int)sys_call3(SYS_fcntl, commands[i].marker_fd, F_DUPFD_CLOEXEC, 3);
 			sys_call2(SYS_kill, commands[i].pid, 9 /* SIGKILL */); /* should it be without a marker */
 			sweep(init, marker);
+			close_fd(&pin);
 			return;
 		}
 }
 
 void command_signal(struct init *init, uint32_t id, int signo)
 {
-	(void)init;
+	if (signo < 1 || signo > 64)
+		return;
 	for (unsigned i = 0; i < commands_count; i++)
-		if (commands[i].id == id && signo > 0 && signo <= 64)
+		if (commands[i].id == id && commands[i].told)
 			sys_call2(SYS_kill, -commands[i].group, signo);
+		else if (commands[i].id == id)
+			commands[i].pending |= UINT64_C(1) << (signo - 1);
+	if (init->wait_rest.type != 0 && init->wait_rest.id == id) /* it has ended, what it left is meant */
+		sys_call2(SYS_kill, -1, signo);
 }

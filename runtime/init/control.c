@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <linux/time_types.h>
+#include <poll.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -56,16 +57,34 @@ void control_send(const struct init *init, const struct message *message, int fd
 		part->cmsg_len = CMSG_LEN(sizeof fd);
 		*(int *)(void *)CMSG_DATA(part) = fd;
 	}
-	sys_call3(SYS_sendmsg, init->control, &header, MSG_NOSIGNAL);
+	while (sys_call3(SYS_sendmsg, init->control, &header, MSG_NOSIGNAL | MSG_DONTWAIT) == -EAGAIN) {
+		struct pollfd polls[2] = {{init->control, POLLOUT, 0}, {init->owner, POLLIN, 0}};
+		if (message->type == MESSAGE_STOPPED)
+			return; /* the payload can make any number of these */
+		sys_call4(SYS_ppoll, polls, 2, NULL, NULL); /* the owner does not read, which must not hide its death */
+		if (polls[1].revents)
+			for (;;)
+				sys_call1(SYS_exit_group, 0);
+	}
+}
+
+static uint64_t now_ns(void)
+{
+	struct __kernel_timespec now;
+	sys_call2(SYS_clock_gettime, 1 /* CLOCK_MONOTONIC */, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t now_us(void)
+{
+	return now_ns() / 1000;
 }
 
 void trace_stage(const struct init *init, enum stage stage)
 {
-	struct __kernel_timespec now;
 	if (init->trace < 0)
 		return;
-	sys_call2(SYS_clock_gettime, 1 /* CLOCK_MONOTONIC */, &now);
-	struct plan_trace record = {.stage = stage, .monotonic_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec};
+	struct plan_trace record = {.stage = stage, .monotonic_ns = now_ns()};
 	sys_call3(SYS_write, init->trace, &record, sizeof record);
 }
 

@@ -32,15 +32,20 @@ static int allow_path(const struct landlock *landlock, const char *path, bool wr
 	return ret;
 }
 
-/* Streams that were passed in may be opened again as /dev/stdout: scripts do that. */
+/* Streams that were passed in may be opened again as /dev/stdout: scripts do that. Only for what they were opened for:
+ * a payload with the caller's id could else write to the caller's input. */
 static int allow_streams(const struct init *init, const struct landlock *landlock)
 {
 	for (unsigned i = init->plan.sandbox->streams_from; i < init->fds_count; i++) {
 		struct walk_identity identity;
 		int ret = walk_identify(init->fds[i], &identity);
-		if (ret == 0 && S_ISREG(identity.mode))
-			ret = landlock_allow(landlock, init->fds[i], true, true);
 		if (ret < 0)
+			return ret;
+		if (!S_ISREG(identity.mode))
+			continue;
+		long flags = sys_call3(SYS_fcntl, init->fds[i], F_GETFL, 0);
+		ret = flags < 0 ? (int)flags : landlock_allow_stream(landlock, init->fds[i], (int)flags);
+		if (ret < 0 && ret != -EBADFD) /* a memory file without a name: Landlock neither knows nor restricts it */
 			return ret;
 	}
 	return 0;

@@ -5,8 +5,8 @@
 /*
  * hutch-init, PID 1 of a sandbox.
  *
- * Started with one descriptor, 0, the control socket, all capabilities of its user namespace, and nothing else of its
- * owner. It receives the plan, executes the setup stages, keeps what a command's stages need (and of capabilities no
+ * Started with two descriptors, 0, the control socket, and 1, the owner's pidfd, all capabilities of its user namespace,
+ * and nothing else of its owner. It receives the plan, executes the setup stages, keeps what a command's stages need (and of capabilities no
  * more than that), and then waits: for requests, for its children, and for the end of its owner, which ends the
  * sandbox. Commands are as hostile as can be and have the same user id in the simplest case: so init is not dumpable,
  * blocks all signals, holds no descriptor of the host but /dev/null and its sockets, and never stops for a child.
@@ -49,13 +49,13 @@ struct init {
 
 	int trace;             /* takes struct plan_trace, -1: none */
 	uint32_t absent;       /* HUTCH_LAYER_* that this kernel lacks or that were allowed to fail */
-	uint64_t kept_caps;    /* what init keeps after the setup */
 
 	/* of the failure at hand: the op's index and a path or word that says more */
 	uint32_t item;
 	const char *detail;
 
 	bool main_ended;       /* no exec is taken any more */
+	bool quits;            /* the end of the main command is the end of all */
 	struct message wait_rest; /* the main command's end, not told yet because something else still runs; type 0: none */
 };
 
@@ -68,7 +68,12 @@ struct setup_stage {
 extern const struct setup_stage setup_stages[];
 extern const unsigned setup_stages_count;
 
+#define COMMANDS_MAX 1024 /* at the same time */
+
 _Noreturn void init_main(void);
+
+/* CLOCK_MONOTONIC */
+uint64_t now_us(void);
 
 /* Tells the benchmark that `stage` is over. */
 void trace_stage(const struct init *init, enum stage stage);
@@ -99,8 +104,9 @@ int setup_landlock(struct init *init); /* domain.c */
 
 /* Opens a host path of the plan again and compares it with what the owner saw: -ESTALE if it is another file. */
 int source_open(struct init *init, const struct plan_op *op);
-/* Attaches a detached mount at `target` of the new root, which is made if it is missing and can be. Closes `mount`. */
-int target_attach(struct init *init, int mount, const char *target, bool is_file);
+/* Attaches a detached mount at `target` of the new root, which is made if it is missing, unless the op's flags say that it
+ * must not be. Closes `mount`. */
+int target_attach(struct init *init, int mount, const char *target, uint32_t flags);
 
 /* ---- commands (command.c, launch.c, leader.c) ---- */
 
@@ -119,8 +125,9 @@ void commands_reap(struct init *init);
 
 /* ---- sweep.c ---- */
 
-/* The marker of a command's tree: the inode of its UTS namespace. 0: it cannot be told. */
-uint64_t marker_of(const struct init *init, int pid);
+/* The marker of a command's tree: the inode of its UTS namespace; 0: it cannot be told. *ret_fd keeps the namespace, since
+ * the number of one that is gone is given to the next. */
+uint64_t marker_pin(const struct init *init, int pid, int *ret_fd);
 /* Kills every process that carries the marker, until none is left. */
 void sweep(struct init *init, uint64_t marker);
 

@@ -80,6 +80,15 @@ static int map_plan(int fd, struct plan *ret, const void **ret_bytes, size_t *re
 	return 0;
 }
 
+/* Every stream that the plan speaks of must have come with it: none is silently another one. */
+static bool has_streams(const struct plan *plan, unsigned sent)
+{
+	unsigned wanted = 0;
+	for (unsigned i = 0; i < 3; i++)
+		wanted += (plan->command->flags & PLAN_STREAM_FD(i)) != 0;
+	return wanted <= sent;
+}
+
 int launch_new(const struct init *init, const int *fds, unsigned count, struct launch **ret)
 {
 	struct plan plan;
@@ -89,7 +98,7 @@ int launch_new(const struct init *init, const int *fds, unsigned count, struct l
 	if (error < 0)
 		return error;
 	struct launch *launch;
-	error = map_region(&plan, &launch);
+	error = has_streams(&plan, count - 1) ? map_region(&plan, &launch) : -EBADMSG;
 	if (error < 0) {
 		sys_call2(SYS_munmap, bytes, size);
 		return error;
@@ -101,7 +110,7 @@ int launch_new(const struct init *init, const int *fds, unsigned count, struct l
 	launch->terminal = launch->report = -1;
 	unsigned next = 1;
 	for (unsigned i = 0; i < 3; i++)
-		launch->streams[i] = (plan.command->flags & PLAN_STREAM_FD(i)) && next < count ? fds[next++] : -1;
+		launch->streams[i] = plan.command->flags & PLAN_STREAM_FD(i) ? fds[next++] : -1;
 	fill_vectors(launch);
 	*ret = launch;
 	return 0;
@@ -126,6 +135,14 @@ long launch_start(struct launch *launch)
 	args.stack = (uint64_t)((char *)launch->stack_top - STACK_SIZE);
 	args.stack_size = STACK_SIZE;
 	return sys_clone3(&args, launch_child, launch);
+}
+
+bool launch_untrace(int pid, int status)
+{
+	if ((status & 0xff) != 0x7f)
+		return false;
+	int signo = status >> 8 & 0xff;
+	return sys_call4(SYS_ptrace, 17 /* PTRACE_DETACH */, pid, 0, signo == 5 /* SIGTRAP, of an exec */ ? 0 : signo) == 0;
 }
 
 /* ---- in the child ---- */
@@ -291,6 +308,8 @@ void launch_child(void *arg)
 		int ret = stage->run(launch);
 		if (ret < 0 && !(stage->layer & optional))
 			launch_fail(launch, stage->stage, ret);
+		if (ret < 0)
+			launch->slot.absent |= stage->layer;
 		trace_stage(launch->init, stage->stage);
 	}
 }

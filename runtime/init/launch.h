@@ -20,6 +20,7 @@
 struct slot {
 	uint32_t stage, item;
 	int32_t error;       /* positive errno of the failed stage, 0: none */
+	uint32_t absent;     /* HUTCH_LAYER_* that failed and were allowed to */
 	int32_t pid;
 	int32_t ended;
 	int32_t status;
@@ -46,6 +47,10 @@ void launch_free(struct launch *launch);
 
 /* Starts the child (or the leader); its pid, or -errno. */
 long launch_start(struct launch *launch);
+
+/* A child that asked its parent to trace it (--seccomp debug) stops instead of taking a signal, and wait tells that as if
+ * it had ended. If `status` is such a stop, the child goes on untraced, with the signal. */
+bool launch_untrace(int pid, int status);
 
 /* The child's own part: executes the command stages; ends in the program or in a failure in the slot. */
 void launch_child(void *launch);

@@ -54,7 +54,7 @@ _Noreturn static void watch(struct launch *launch, int pid)
 		int status = 0;
 		struct rusage usage;
 		long ended = sys_call4(SYS_wait4, pid, &status, WAIT_UNTRACED | WAIT_ALL, &usage);
-		if (ended == -EINTR)
+		if (ended == -EINTR || (ended > 0 && launch_untrace((int)ended, status)))
 			continue;
 		if (ended == pid && (status & 0xff) == 0x7f) { /* stopped */
 			launch->slot.status = status >> 8 & 0xff;

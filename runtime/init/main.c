@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/prctl.h>
+#include <linux/resource.h>
 #include <poll.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -17,7 +18,6 @@
 
 #define SIGNALS    64
 #define SIGNAL_CHLD 17
-#define REPORTS    60
 
 /* As the kernel takes it; libc's struct sigaction is another. */
 struct kernel_sigaction {
@@ -52,14 +52,38 @@ static void reset_signals(void)
 	sys_call4(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, &all, NULL, sizeof all);
 }
 
-/* The control socket comes as 0. It moves up, and 0 to 2 become /dev/null, so that no descriptor of ours is ever taken
- * for a stream. */
+/* The owner's soft limit may be lower than the number of descriptors in a message. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit64 limit;
+	if (sys_call4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	sys_call4(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
+}
+
+/* What else is inherited over clone and exec and would change how the payload runs: back to what a login has. */
+static void reset_inherited(void)
+{
+	raise_descriptor_limit();
+	sys_call1(SYS_umask, 0);
+	sys_call1(SYS_personality, 0);
+	sys_call2(SYS_prctl, PR_SET_TIMERSLACK, 50000); /* ns */
+	sys_call5(SYS_prctl, PR_SET_THP_DISABLE, 0, 0, 0, 0);
+}
+
+/* The control socket comes as 0, the owner's pidfd as 1. They move up, and 0 to 2 become /dev/null, so that no descriptor
+ * of ours is ever taken for a stream. */
 static int settle_descriptors(struct init *init)
 {
 	init->control = (int)sys_call3(SYS_fcntl, 0, F_DUPFD_CLOEXEC, 10);
 	if (init->control < 0)
 		return init->control;
+	init->owner = (int)sys_call3(SYS_fcntl, 1, F_DUPFD_CLOEXEC, 10);
+	if (init->owner < 0)
+		return init->owner;
 	sys_call1(SYS_close, 0);
+	sys_call1(SYS_close, 1);
 	init->detail = "/dev/null";
 	int null = (int)sys_call4(SYS_openat, AT_FDCWD, init->detail, O_RDWR | O_CLOEXEC, 0);
 	if (null < 0)
@@ -87,14 +111,19 @@ static int map_plan(int fd, enum plan_kind kind, struct plan *ret)
 static int receive_plan(struct init *init)
 {
 	struct message message;
-	int ret = control_receive(init, &message, init->fds, &init->fds_count);
+	struct pollfd polls[2] = {{init->control, POLLIN, 0}, {init->owner, POLLIN, 0}};
+	int ret = (int)sys_call4(SYS_ppoll, polls, 2, NULL, NULL);
+	if (ret < 0)
+		return ret;
+	if (!polls[0].revents)
+		quit(0); /* the owner is gone already, and something else holds the socket */
+	ret = control_receive(init, &message, init->fds, &init->fds_count);
 	if (ret == 0)
-		quit(0); /* the owner is gone already */
+		quit(0);
 	if (ret < 0)
 		return ret;
 	if (message.type != MESSAGE_SETUP || init->fds_count < 2)
 		return -EBADMSG;
-	init->owner = init->fds[1];
 	init->detail = "plan";
 	ret = map_plan(init->fds[0], PLAN_SANDBOX, &init->plan);
 	if (ret == 0 && init->plan.sandbox->trace_fd && init->plan.sandbox->trace_fd < init->fds_count)
@@ -117,7 +146,7 @@ static void set_up(struct init *init)
 		trace_stage(init, stage->stage);
 	}
 	for (unsigned i = 0; i < init->fds_count; i++) /* mounts of the owner's, streams: all used or never to be */
-		if (i != 1 && init->fds[i] != init->trace)
+		if (init->fds[i] != init->trace)
 			sys_call1(SYS_close, init->fds[i]);
 	sys_call2(SYS_prctl, PR_SET_NAME, "hutch-init");
 	struct message message = {.type = MESSAGE_READY, .value = init->absent};
@@ -145,6 +174,8 @@ static void serve_request(struct init *init)
 		return;
 	if (ret <= 0)
 		quit(0); /* the kernel kills everything in a PID namespace whose init has ended */
+	if (message.type >= MESSAGE_TYPES)
+		quit(2);
 	switch ((enum message_type)message.type) {
 	case MESSAGE_EXEC:
 		command_start(init, &message, fds, count);
@@ -185,9 +216,12 @@ static void drain_signals(const struct init *init)
 
 static void serve(struct init *init)
 {
-	int reports[REPORTS];
-	unsigned count = commands_reports(init, reports, REPORTS);
-	struct pollfd polls[REPORTS + 3] = {{init->control, POLLIN, 0}, {init->owner, POLLIN, 0}, {init->children, POLLIN, 0}};
+	static int reports[COMMANDS_MAX];
+	static struct pollfd polls[COMMANDS_MAX + 3];
+	unsigned count = commands_reports(init, reports, COMMANDS_MAX);
+	polls[0] = (struct pollfd){init->control, POLLIN, 0};
+	polls[1] = (struct pollfd){init->owner, POLLIN, 0};
+	polls[2] = (struct pollfd){init->children, POLLIN, 0};
 	for (unsigned i = 0; i < count; i++)
 		polls[i + 3] = (struct pollfd){reports[i], POLLIN, 0};
 	if (sys_call4(SYS_ppoll, polls, count + 3, NULL, NULL) < 0)
@@ -209,7 +243,7 @@ _Noreturn void init_main(void)
 {
 	static struct init init = {.control = -1, .owner = -1, .staging = -1, .root = -1, .scratch = -1, .devpts = -1, .proc = -1, .trace = -1};
 	sys_call2(SYS_prctl, PR_SET_NAME, stage_name(STAGE_RECEIVE));
-	sys_call1(SYS_umask, 0);
+	reset_inherited();
 	reset_signals();
 	int ret = settle_descriptors(&init);
 	if (ret == 0)

@@ -118,7 +118,7 @@ static int attach_overlay(struct init *init, const struct plan_op *op, int overl
 {
 	const char *target = plan_text(&init->plan, op->target);
 	if (target[1] != '\0')
-		return target_attach(init, overlay, target, false);
+		return target_attach(init, overlay, target, op->flags);
 	int ret = mount_attach(overlay, init->staging); /* the user's root directory */
 	if (ret == 0)
 		init->root = overlay;

@@ -74,19 +74,20 @@ static int setup_loopback(struct init *init)
 	return init->plan.sandbox->flags & PLAN_NET_NEW ? net_loopback_up() : 0;
 }
 
-/* Should: the host's name is not known inside. */
+/* Should: the host's names are not known inside. */
 static int setup_hostname(struct init *init)
 {
 	const char *name = plan_text(&init->plan, init->plan.sandbox->hostname);
-	return (int)sys_call2(SYS_sethostname, name, text_length(name));
+	long ret = sys_call2(SYS_sethostname, name, text_length(name));
+	return ret < 0 ? (int)ret : (int)sys_call2(SYS_setdomainname, "(none)", 6); /* the kernel's own word for none */
 }
 
 /* Should: the caller's session keyring, which no namespace covers, is out of reach. The filter refuses the calls, too,
- * so that a full quota (EDQUOT, 200 keys per user) is no reason to fail. */
+ * so that a full quota (EDQUOT, 200 keys per user) is no reason to fail, unless the filter is the user's own. */
 static int setup_keyring(struct init *init)
 {
 	long ret = sys_call2(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
-	if (ret != -EDQUOT)
+	if (ret != -EDQUOT || (init->plan.sandbox->flags & PLAN_NEEDS_KEYRING))
 		return ret < 0 ? (int)ret : 0;
 	init->absent |= HUTCH_LAYER_KEYRING;
 	return 0;
@@ -108,12 +109,12 @@ static uint64_t caps_to_keep(const struct plan_sandbox *sandbox)
 static int setup_settle(struct init *init)
 {
 	const struct plan_sandbox *sandbox = init->plan.sandbox;
-	init->kept_caps = caps_to_keep(sandbox);
+	uint64_t keep = caps_to_keep(sandbox);
 	long ret = caps_lock_securebits(sandbox->cap_add != 0);
 	if (ret == 0)
 		ret = sys_call5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (ret == 0)
-		ret = caps_set(init->kept_caps, init->kept_caps, 0);
+		ret = caps_set(keep, keep, 0);
 	return (int)ret;
 }
 

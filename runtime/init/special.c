@@ -28,7 +28,7 @@ int setup_proc(struct init *init)
 	const struct mount_option pids_only[] = {{"hidepid", "ptraceable"}, {"subset", "pid"}, {NULL, NULL}};
 	bool strict = init->plan.sandbox->flags & PLAN_PROC_PIDS_ONLY;
 	int proc = mount_new("proc", strict ? pids_only : complete, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-	return proc < 0 ? proc : target_attach(init, proc, "/proc", false);
+	return proc < 0 ? proc : target_attach(init, proc, "/proc", 0);
 }
 
 /* A device node of the host, if it is the device it should be. */
@@ -47,19 +47,20 @@ static int add_device(struct init *init, const struct plan_op *op)
 		return mount;
 	ret = mount_restrict(mount, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0);
 	if (ret == 0)
-		return target_attach(init, mount, target_of(init, op), true);
+		return target_attach(init, mount, target_of(init, op), op->flags);
 	sys_call1(SYS_close, mount);
 	return ret;
 }
 
 static int add_devpts(struct init *init)
 {
-	const struct mount_option options[] = {{"newinstance", NULL}, {"ptmxmode", "0666"}, {"mode", "0620"}, {NULL, NULL}};
+	/* without a maximum, one sandbox could take all that the machine has for those other than the host's own */
+	const struct mount_option options[] = {{"newinstance", NULL}, {"ptmxmode", "0666"}, {"mode", "0620"}, {"max", "256"}, {NULL, NULL}};
 	int mount = mount_new("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 	if (mount < 0)
 		return mount;
 	init->devpts = (int)sys_call4(SYS_openat, mount, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-	return target_attach(init, mount, "/dev/pts", false);
+	return target_attach(init, mount, "/dev/pts", 0);
 }
 
 /* Should: the plan's devices, /dev/pts. Mustn't: show anything else of the host's /dev. */

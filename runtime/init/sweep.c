@@ -19,16 +19,8 @@
 #include "init/init.h"
 #include "init/text.h"
 
-#define PASSES_MAX 100000u
-#define CHUNK      4096
-
-struct directory_entry { /* struct linux_dirent64 */
-	uint64_t ino;
-	int64_t off;
-	uint16_t length;
-	uint8_t type;
-	char name[];
-};
+#define CHUNK   4096
+#define TIME_US 3000000 /* a process that a file system holds back cannot be killed, however often one tries */
 
 /* The number that a name is, or -1. */
 static int number_of(const char *name)
@@ -64,9 +56,15 @@ static uint64_t numbered_marker(int dir, int number)
 	return marker_at(dir, path);
 }
 
-uint64_t marker_of(const struct init *init, int pid)
+uint64_t marker_pin(const struct init *init, int pid, int *ret_fd)
 {
-	return numbered_marker(init->proc, pid);
+	char path[40];
+	struct statx stx;
+	numbered_path(path, pid, "/ns/uts");
+	*ret_fd = (int)sys_call4(SYS_openat, init->proc, path, O_RDONLY | O_CLOEXEC, 0);
+	if (*ret_fd < 0 || sys_call5(SYS_statx, *ret_fd, "", AT_EMPTY_PATH, STATX_INO, &stx) < 0)
+		return 0;
+	return stx.stx_ino;
 }
 
 /* Calls `each` for every number that a directory lists, until it returns true. */
@@ -102,7 +100,7 @@ static bool thread_carries(void *data, int dir, int tid)
 
 static bool carries(struct pass *pass, int pid)
 {
-	uint64_t marker = marker_of(pass->init, pid);
+	uint64_t marker = numbered_marker(pass->init->proc, pid);
 	if (marker != 0)
 		return marker == pass->marker;
 	char path[40];
@@ -133,7 +131,8 @@ static bool kill_if_marked(void *data, int dir, int pid)
 void sweep(struct init *init, uint64_t marker)
 {
 	unsigned clean = 0;
-	for (unsigned i = 0; marker != 0 && clean < 2 && i < PASSES_MAX; i++) {
+	uint64_t end = now_us() + TIME_US;
+	while (marker != 0 && clean < 2 && now_us() < end) {
 		struct pass pass = {.init = init, .marker = marker};
 		for_each_number(init->proc, kill_if_marked, &pass);
 		clean = pass.killed == 0 ? clean + 1 : 0;

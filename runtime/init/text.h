@@ -39,4 +39,13 @@ static inline void text_fd_path(char to[40], int fd)
 	text_number(to + i, (uint64_t)fd);
 }
 
+/* struct linux_dirent64 of getdents64(2). */
+struct directory_entry {
+	uint64_t ino;
+	int64_t off;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+};
+
 #endif

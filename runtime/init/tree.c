@@ -54,9 +54,9 @@ int source_open(struct init *init, const struct plan_op *op)
 	return ret;
 }
 
-int target_attach(struct init *init, int mount, const char *target, bool is_file)
+int target_attach(struct init *init, int mount, const char *target, uint32_t flags)
 {
-	int place = walk_make(init->root, target, is_file);
+	int place = flags & PLAN_OP_NO_MAKE ? walk_open(init->root, target) : walk_make(init->root, target, flags & PLAN_OP_IS_FILE);
 	int ret = place < 0 ? place : mount_attach(mount, place);
 	if (place >= 0)
 		sys_call1(SYS_close, place);
@@ -101,7 +101,7 @@ static int add_bind(struct init *init, const struct plan_op *op)
 			init->root = mount;
 		return ret;
 	}
-	return target_attach(init, mount, target, op->flags & PLAN_OP_IS_FILE);
+	return target_attach(init, mount, target, op->flags);
 }
 
 static int own(const struct init *init, int dir, const char *name)
@@ -181,7 +181,7 @@ static int add_tmpfs(struct init *init, const struct plan_op *op)
 		sys_call1(SYS_close, mount);
 		return (int)ret;
 	}
-	return target_attach(init, mount, text(init, op->target), false);
+	return target_attach(init, mount, text(init, op->target), op->flags);
 }
 
 static int add_scratch(struct init *init, const struct plan_op *op)
@@ -200,13 +200,16 @@ static int add_scratch(struct init *init, const struct plan_op *op)
 		return source;
 	int mount = mount_clone(source, 0);
 	sys_call1(SYS_close, source);
-	return mount < 0 ? mount : target_attach(init, mount, text(init, op->target), false);
+	return mount < 0 ? mount : target_attach(init, mount, text(init, op->target), op->flags);
 }
 
 /* Copy-on-write, or read-only where that cannot be had and the caller said that it need not. */
 static int add_overlay(struct init *init, const struct plan_op *op)
 {
+	unsigned before = init->cows_count;
 	int ret = setup_overlay(init, op);
+	if (ret < 0)
+		init->cows_count = before;
 	if (ret >= 0 || !(sandbox(init)->best_effort & HUTCH_LAYER_OVERLAY))
 		return ret;
 	struct plan_op plain = *op;
@@ -313,12 +316,33 @@ int setup_pivot(struct init *init)
 	return (int)ret;
 }
 
+/* ".." of the root crosses into whatever is mounted upon it: with the old root still there, it would lead out. */
+static int check_root_is_top(void)
+{
+	static const char *const paths[] = {"/", "/.."};
+	struct walk_identity identities[2];
+	for (unsigned i = 0; i < 2; i++) {
+		int fd = (int)sys_call4(SYS_openat, AT_FDCWD, paths[i], O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+		int ret = fd < 0 ? fd : walk_identify(fd, &identities[i]);
+		if (fd >= 0)
+			sys_call1(SYS_close, fd);
+		if (ret < 0)
+			return ret;
+	}
+	return identities[0].dev == identities[1].dev && identities[0].ino == identities[1].ino ? 0 : -EXDEV;
+}
+
 /* Should: the host's tree is gone from this namespace, and no descriptor of it is left. */
 int setup_detach(struct init *init)
 {
-	long ret = sys_call2(SYS_umount2, ".", MNT_DETACH); /* the old root, stacked upon the new one by the pivot */
+	/* The pivot stacked the old root upon the new one, and on it is still our staging, if that is not the new root. */
+	long ret = init->root == init->staging ? 0 : sys_call2(SYS_umount2, ".", MNT_DETACH);
+	if (ret == 0)
+		ret = sys_call2(SYS_umount2, ".", MNT_DETACH);
 	if (ret == 0)
 		ret = sys_call1(SYS_chdir, "/");
+	if (ret == 0)
+		ret = check_root_is_top();
 	sys_call1(SYS_close, init->staging);
 	if (init->root != init->staging)
 		sys_call1(SYS_close, init->root);

@@ -2,6 +2,7 @@
 #include "kernel/landlock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,14 +47,29 @@ int landlock_open(struct landlock *ret)
 	return 0;
 }
 
+static int add_rule(const struct landlock *landlock, int fd, uint64_t rights)
+{
+	struct landlock_path_beneath_attr attr = {.allowed_access = rights & handled(landlock->abi), .parent_fd = fd};
+	return (int)sys_call4(SYS_landlock_add_rule, landlock->ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr, 0);
+}
+
 int landlock_allow(const struct landlock *landlock, int fd, bool is_file, bool writable)
 {
 	uint64_t file = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE;
 	if (writable)
 		file |= LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL_DEV;
 	uint64_t directory = writable ? handled(landlock->abi) : file | LANDLOCK_ACCESS_FS_READ_DIR;
-	struct landlock_path_beneath_attr attr = {.allowed_access = (is_file ? file : directory) & handled(landlock->abi), .parent_fd = fd};
-	return (int)sys_call4(SYS_landlock_add_rule, landlock->ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr, 0);
+	return add_rule(landlock, fd, is_file ? file : directory);
+}
+
+int landlock_allow_stream(const struct landlock *landlock, int fd, int flags)
+{
+	uint64_t rights = 0;
+	if ((flags & O_ACCMODE) != O_WRONLY)
+		rights |= LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE;
+	if ((flags & O_ACCMODE) != O_RDONLY)
+		rights |= LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE;
+	return add_rule(landlock, fd, rights);
 }
 
 int landlock_enter(struct landlock *landlock)

@@ -22,6 +22,9 @@ int landlock_open(struct landlock *ret);
 /* Allows reading and executing below `fd` (O_PATH), and everything with `writable`. `is_file`: fd is not a directory. */
 int landlock_allow(const struct landlock *landlock, int fd, bool is_file, bool writable);
 
+/* Allows a file to be opened again for what it is open for: `flags` as F_GETFL tells them. */
+int landlock_allow_stream(const struct landlock *landlock, int fd, int flags);
+
 /* Puts the calling process and its future children into the domain and closes the ruleset. Needs no_new_privs or
  * CAP_SYS_ADMIN. No mount can be made from then on. */
 int landlock_enter(struct landlock *landlock);

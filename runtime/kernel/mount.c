@@ -38,6 +38,13 @@ int mount_restrict(int fd, uint64_t attributes, int recursive)
 	return (int)sys_call5(SYS_mount_setattr, fd, "", flags, &attr, sizeof attr);
 }
 
+int mount_private(int fd, int recursive)
+{
+	struct mount_attr attr = {.propagation = MS_PRIVATE};
+	unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+	return (int)sys_call5(SYS_mount_setattr, fd, "", flags, &attr, sizeof attr);
+}
+
 int mount_attach(int mount, int target)
 {
 	return (int)sys_call5(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);

@@ -26,6 +26,9 @@ int mount_clone(int source, int recursive);
 /* Adds attributes to every mount of the tree at `fd`. */
 int mount_restrict(int fd, uint64_t attributes, int recursive);
 
+/* No mount event comes to the tree at `fd` any more: a copy of a shared mount is shared with it. */
+int mount_private(int fd, int recursive);
+
 /* Puts the detached mount on the place that the O_PATH descriptor `target` names. */
 int mount_attach(int mount, int target);
 

@@ -50,7 +50,6 @@ static int plan_identity(const struct plan_host *host, const struct hutch_spec *
 		return err_hint(err, err_set(err, HUTCH_E_UNSUPPORTED, "cap_add: with a single id mapped, this capability has no effect"),
 		                "run as root, or ask for another user with -u (which takes a range from /etc/subuid)");
 	draft->fixed.flags |= host->has_range ? PLAN_RANGE : 0;
-	draft->fixed.flags |= spec->cap_add ? PLAN_KEEP_PRIVS : 0;
 	draft->fixed.uid = draft->fixed.gid = spec->uid;
 	/* an id of its own for init, where there is one: then the sandbox's user cannot even send it a signal */
 	draft->fixed.init_uid = draft->fixed.init_gid = spec->uid == 0 ? 65534 : 0;
@@ -62,6 +61,7 @@ int plan_sandbox_build(const struct plan_host *host, const struct hutch_spec *sp
 {
 	draft->fixed.best_effort = spec->best_effort;
 	draft->fixed.flags |= spec->net == HUTCH_NET_NONE ? PLAN_NET_NEW : 0;
+	draft->fixed.flags |= spec->seccomp == HUTCH_SECCOMP_FILE ? PLAN_NEEDS_KEYRING : 0;
 	draft->fixed.hostname = draft_text(draft, spec->name ? spec->name : "hutch");
 	plan_scratch(draft, spec);
 	warn_limits(draft, spec);

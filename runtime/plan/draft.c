@@ -106,7 +106,7 @@ struct plan_op *draft_op(struct draft *draft, enum plan_op_kind kind, const char
 	return op;
 }
 
-int draft_tree(struct draft *draft, const char *source, enum tree_ids ids, bool is_recursive)
+static int add_tree(struct draft *draft, const char *source, const struct plan_tree *tree)
 {
 	struct plan_tree *trees = realloc(draft->trees, (draft->trees_count + 1) * sizeof *trees);
 	if (trees)
@@ -116,8 +116,19 @@ int draft_tree(struct draft *draft, const char *source, enum tree_ids ids, bool 
 		draft->failed = true;
 		return -1;
 	}
-	draft->trees[draft->trees_count++] = (struct plan_tree){.source = copy, .ids = ids, .is_recursive = is_recursive};
+	draft->trees[draft->trees_count] = *tree;
+	draft->trees[draft->trees_count++].source = copy;
 	return (int)draft->trees_count + 1;
+}
+
+int draft_tree(struct draft *draft, const char *source, const struct plan_op *op, enum tree_ids ids, bool is_recursive)
+{
+	return add_tree(draft, source, &(struct plan_tree){.dev = op->dev, .ino = op->ino, .ids = ids, .is_recursive = is_recursive});
+}
+
+int draft_upper(struct draft *draft, const char *path)
+{
+	return add_tree(draft, path, &(struct plan_tree){.is_upper = true});
 }
 
 void draft_warn(struct draft *draft, const char *format, ...)

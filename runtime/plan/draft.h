@@ -28,6 +28,7 @@ enum tree_ids {
 /* A mount that the owner makes before it starts init: fd index 2 + its position. */
 struct plan_tree {
 	char *source;
+	uint64_t dev, ino; /* what was seen there when the plan was made */
 	enum tree_ids ids;
 	bool is_recursive;
 	bool is_upper; /* a directory of ours for an upper layer: ids as they are on disk */
@@ -54,8 +55,10 @@ plan_string draft_format(struct draft *draft, const char *format, ...) __attribu
 /* A new op of `kind` at `target`; never NULL (a dummy once memory is out). Valid until the next one. */
 struct plan_op *draft_op(struct draft *draft, enum plan_op_kind kind, const char *target);
 
-/* Its index among the fds of MESSAGE_SETUP. */
-int draft_tree(struct draft *draft, const char *source, enum tree_ids ids, bool is_recursive);
+/* A mount of `source`, where `op` saw what it has seen; its index among the fds of MESSAGE_SETUP. */
+int draft_tree(struct draft *draft, const char *source, const struct plan_op *op, enum tree_ids ids, bool is_recursive);
+/* The same for a directory of ours that takes an upper layer. */
+int draft_upper(struct draft *draft, const char *path);
 
 void draft_warn(struct draft *draft, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

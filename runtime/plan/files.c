@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "kernel/probe_parse.h"
 #include "plan/build.h"
 
 #define ENTRIES_MAX 300u
@@ -183,12 +184,15 @@ static int check_submounts(const struct entry *entry, struct hutch_error *err)
 	FILE *mounts = fopen("/proc/self/mountinfo", "re");
 	if (!mounts)
 		return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot read /proc/self/mountinfo");
-	char line[8192], point[4096];
+	char *line = NULL;
+	size_t size = 0;
+	struct probe_mount mount;
 	int ret = 0;
-	while (ret == 0 && fgets(line, sizeof line, mounts))
-		if (sscanf(line, "%*d %*d %*s %*s %4095s", point) == 1 && is_below(point, entry->source))
-			ret = err_set(err, HUTCH_E_UNSUPPORTED, "%s \"%s\" cannot be copy-on-write: another file system is mounted at \"%s\"",
-			              entry->field, entry->source, point);
+	while (ret == 0 && getline(&line, &size, mounts) > 0)
+		if (probe_parse_mountinfo(line, &mount) && is_below(mount.target, entry->source))
+			ret = err_set(err, HUTCH_E_UNSUPPORTED, "%s \"%.200s\" cannot be copy-on-write: another file system is mounted at \"%.200s\"",
+			              entry->field, entry->source, mount.target);
+	free(line);
 	fclose(mounts);
 	return ret == 0 ? 0 : err_hint(err, ret, "show it read-only or writable instead (--workspace DIR:ro or DIR:rw), or not at all (--no-workspace)");
 }
@@ -220,9 +224,7 @@ static void place_upper(const struct plan_host *host, struct draft *draft, size_
 	draft->ops[index].upper = draft_text(draft, path);
 	if (!host->is_privileged)
 		return;
-	draft->ops[index].upper_fd = draft_tree(draft, path, TREE_IDS_RANGE, false);
-	if (!draft->failed)
-		draft->trees[draft->trees_count - 1].is_upper = true;
+	draft->ops[index].upper_fd = draft_upper(draft, path);
 }
 
 /* With a single id mapped, a file of another owner or group cannot be copied up (EOVERFLOW in the command). */
@@ -232,6 +234,27 @@ static void warn_foreign(const struct plan_host *host, const struct entry *entry
 		return;
 	draft_warn(draft, "%s belongs to another %s: files of it that the command changes in the copy fail with EOVERFLOW (\"Value too large\"); show it with :rw or :ro, or copy it first",
 	           entry->source, entry->st.st_uid == host->uid ? "group than your primary one" : "user");
+}
+
+/* The place that an entry is mounted on: where the nearest entry above it shows a directory of the user's for writing,
+ * we must not make mount points, they would stay. */
+static int check_place(const struct entries *entries, size_t index, struct plan_op *op, struct hutch_error *err)
+{
+	const struct entry *entry = &entries->list[index], *above = NULL;
+	for (size_t i = 0; i < index; i++)
+		if (is_below(entry->target, entries->list[i].target))
+			above = &entries->list[i]; /* sorted: the last one is the nearest */
+	if (!above || above->kind != PLAN_OP_BIND || above->access != HUTCH_ACCESS_RW)
+		return 0;
+	char path[PATH_MAX];
+	struct stat st;
+	op->flags |= PLAN_OP_NO_MAKE;
+	snprintf(path, sizeof path, "%s%s", above->source, entry->target + strlen(above->target));
+	if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode) == !entry->is_file && !S_ISLNK(st.st_mode))
+		return 0;
+	return err_hint(err, err_set(err, HUTCH_E_INVALID, "cannot mount at \"%s\": there is no such %s in \"%s\", which is shown for writing", entry->target,
+	                             entry->is_file ? "file" : "directory", above->source),
+	                "make it first, or mount elsewhere: hutch makes nothing in your own directories");
 }
 
 static int add_op(const struct plan_host *host, const struct entry *entry, enum tree_ids ids, struct draft *draft, struct hutch_error *err)
@@ -251,7 +274,7 @@ static int add_op(const struct plan_host *host, const struct entry *entry, enum 
 	if (draft->failed)
 		return 0;
 	if (entry->source && host->is_privileged)
-		draft->ops[index].fd = draft_tree(draft, entry->source, ids, entry->kind == PLAN_OP_BIND);
+		draft->ops[index].fd = draft_tree(draft, entry->source, &draft->ops[index], ids, entry->kind == PLAN_OP_BIND);
 	if (entry->kind == PLAN_OP_OVERLAY)
 		place_upper(host, draft, index);
 	return 0;
@@ -338,7 +361,11 @@ int plan_files(const struct plan_host *host, const struct hutch_spec *spec, stru
 		if (!entries->list[i].target)
 			return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
 	sort_entries(entries);
-	for (size_t i = 0; ret == 0 && i < entries->count; i++)
+	for (size_t i = 0; ret == 0 && i < entries->count; i++) {
+		size_t before = draft->ops_count;
 		ret = add_op(host, &entries->list[i], TREE_IDS_CALLER, draft, err);
+		if (ret == 0 && draft->ops_count > before)
+			ret = check_place(entries, i, &draft->ops[before], err);
+	}
 	return ret;
 }

@@ -28,7 +28,7 @@ enum message_type {
 	MESSAGE_READY,     /* value = layers that are absent here */
 	MESSAGE_FAILED,    /* stage, item, a = errno, detail: the sandbox could not be built; init is gone */
 	MESSAGE_TERMINAL,  /* id; fd: the master of its pty; comes before STARTED */
-	MESSAGE_STARTED,   /* id */
+	MESSAGE_STARTED,   /* id, value = layers that are absent for this command */
 	MESSAGE_NOT_STARTED, /* id, stage, item, a = errno, detail */
 	MESSAGE_EXITED,    /* id, a = wait status, value = wall time in us, user_us, system_us */
 	MESSAGE_EMPTY,     /* the answer to KILL_ALL: nothing but init is left */

@@ -58,6 +58,7 @@ enum plan_op_kind {
 #define PLAN_OP_NO_EXEC   (1u << 2)
 #define PLAN_OP_OWNED     (1u << 3) /* belongs to the sandbox's user */
 #define PLAN_OP_WORKSPACE (1u << 4) /* the workspace itself, for save and diff */
+#define PLAN_OP_NO_MAKE   (1u << 5) /* target must be there: it is in a directory of the user's */
 
 struct plan_op {
 	uint32_t kind, flags;
@@ -72,7 +73,7 @@ struct plan_op {
 #define PLAN_RANGE          (1u << 0) /* a range of ids is mapped: init and commands switch to theirs */
 #define PLAN_NET_NEW        (1u << 1) /* own network namespace: bring its loopback up */
 #define PLAN_PROC_PIDS_ONLY (1u << 2) /* subset=pid */
-#define PLAN_KEEP_PRIVS     (1u << 3) /* cap_add is not empty */
+#define PLAN_NEEDS_KEYRING  (1u << 3) /* the filter may allow the key calls, so that the caller's keyring must be gone */
 
 struct plan_sandbox {
 	uint32_t flags;
@@ -106,6 +107,7 @@ struct plan_rlimit {
 #define PLAN_KILL_REST       (1u << 9)         /* when it ends, everything else is killed before that is told */
 #define PLAN_WAIT_REST       (1u << 10)        /* its end is told when nothing else is left */
 #define PLAN_MARKED          (1u << 11)        /* its tree can be told from others' and killed alone: see init/sweep.c */
+#define PLAN_QUIT            (1u << 13)        /* when it ends, so does init */
 #define PLAN_KILL_TREE       (1u << 12)        /* when it ends, what is left of its tree is killed before that is told */
 
 struct plan_command {

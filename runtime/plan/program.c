@@ -114,7 +114,7 @@ static int build_lookup(const struct hutch_command *command, struct command_draf
 	return 0;
 }
 
-/* Defined values for every limit, whatever the caller's shell had; hard limits that are lower stay (init cuts). */
+/* Defined values, whatever the caller's shell had; hard limits that are lower stay (init cuts). */
 static void build_rlimits(const struct hutch_spec *spec, struct command_draft *draft)
 {
 	const struct plan_rlimit defaults[] = {
@@ -128,6 +128,10 @@ static void build_rlimits(const struct hutch_spec *spec, struct command_draft *d
 		{RLIMIT_DATA, 0, RLIM_INFINITY, RLIM_INFINITY},
 		{RLIMIT_FSIZE, 0, RLIM_INFINITY, RLIM_INFINITY},
 		{RLIMIT_CPU, 0, RLIM_INFINITY, RLIM_INFINITY},
+		{RLIMIT_RSS, 0, RLIM_INFINITY, RLIM_INFINITY},
+		{RLIMIT_LOCKS, 0, RLIM_INFINITY, RLIM_INFINITY},
+		{RLIMIT_SIGPENDING, 0, 4096, 4096},
+		{RLIMIT_MSGQUEUE, 0, 819200, 819200},
 		{RLIMIT_RTPRIO, 0, 0, 0},
 		{RLIMIT_NICE, 0, 0, 0},
 	};

@@ -51,6 +51,8 @@ class Canaries:
                 try:
                     if listener.type == socket.SOCK_DGRAM:
                         _, peer = listener.recvfrom(16)
+                        if peer is None:  # it was shut down
+                            return
                         listener.sendto(answer, peer)
                     else:
                         connection, _ = listener.accept()
@@ -165,7 +167,7 @@ class Canaries:
 
     def inside_arguments(self):
         services = ["unix=" + path for path in SERVICE_SOCKETS]
-        return ["inside"] + self.halves() + self.arguments + services
+        return ["inside"] + self.halves() + [text.replace(self.token, "@") for text in self.arguments] + services
 
     def remove(self):
         self.closing = True

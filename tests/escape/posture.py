@@ -80,7 +80,7 @@ def collect_process(pid):
     return {"pid": pid, "threads": threads, "fds": descriptors(pid), "cmdline": read(base + "cmdline"), "environ": read(base + "environ"),
             "mountinfo": read(base + "mountinfo"), "limits": read(base + "limits"), "uid_map": read(base + "uid_map"),
             "gid_map": read(base + "gid_map"), "cgroup": read(base + "cgroup"), "cwd": link(base + "cwd"), "root": link(base + "root"),
-            "exe": link(base + "exe"), "setgroups": read(base + "setgroups"), "attr": read(base + "attr/current"),
+            "owner": os.stat(base + "environ").st_uid, "exe": link(base + "exe"), "setgroups": read(base + "setgroups"), "attr": read(base + "attr/current"),
             "personality": read(base + "personality"), "oom_score_adj": read(base + "oom_score_adj")}
 
 
@@ -123,15 +123,25 @@ def check_init(process, problems, is_range):
         problems.expect("E2", "init", "NoNewPrivs", status.get("NoNewPrivs"), lambda value: value == "1")
         problems.expect("A8", "init", "SigIgn", status.get("SigIgn"), lambda value: int(value, 16) == 0)
         problems.expect("A8", "init", "SigCgt", status.get("SigCgt"), lambda value: int(value, 16) == 0)
+    problems.expect("A6", "init", "the owner of its entries in /proc", process["owner"], lambda owner: not is_dumpable(process, owner))
     problems.expect("J7", "init", "cmdline", process["cmdline"], lambda value: value.replace("\0", " ").strip() in ("hutch-init", ""))
     problems.expect("K1", "init", "environ", process["environ"], lambda value: value == "")
     problems.expect("A1", "init", "descriptors", process["fds"], lambda fds: not init_descriptors(fds))
 
 
+def is_dumpable(process, owner):
+    """The entries of a process that is not dumpable belong to its user namespace's root, or to nobody inside."""
+    uid = int(process["threads"][0]["status"]["Uid"].split()[1])
+    roots = [int(line.split()[1]) for line in (process["uid_map"] or "").splitlines() if line.split()[0] == "0"]
+    return owner == uid and uid not in roots
+
+
 def init_descriptors(fds):
-    """Those that init may not have: anything but /dev/null, sockets, pidfds, signalfds, pipes, O_PATH."""
-    good = re.compile(r"^(/dev/null|/null|socket:.*|pipe:.*|anon_inode:\[(pidfd|signalfd|eventpoll)\]|pidfd:.*)$")
-    return {number: entry for number, entry in fds.items() if not (entry[0] and good.match(entry[0])) and not entry[1] & O_PATH}
+    """Those that init may not have: anything but /dev/null, the sandbox's own /proc, sockets, pidfds, signalfds, pipes, O_PATH."""
+    good = re.compile(r"^(/dev/null|/null|/proc|socket:.*|pipe:.*|anon_inode:\[(pidfd|signalfd|eventpoll)\]|pidfd:.*)$")
+    found = {number: entry for number, entry in fds.items() if not (entry[0] and good.match(entry[0])) and not entry[1] & O_PATH}
+    found.update({number: fds.get(number) for number in range(3) if fds.get(number, ("",))[0] not in ("/dev/null", "/null")})
+    return found
 
 
 def check_payload(process, problems):

@@ -26,8 +26,8 @@ def names(pattern):
 
 
 def tree(path):
-    """All below a directory but the lock files of id ranges, which stay by design."""
-    return {name for name in names(path + "/**") if not re.search(r"/hutch/(ids(/\d+)?)?$", name)}
+    """All below a directory but what stays by design: the lock files of id ranges, compiled policies."""
+    return {name for name in names(path + "/**") if not re.search(r"/hutch/((ids|filters)(/.*)?)?$", name)}
 
 
 def processes():

@@ -248,6 +248,8 @@ def baseline_calls(world, checks):
 
 
 def sockets(world, checks, configuration):
+    if configuration.is_open:
+        return
     found = world.facts(configuration, "sockets")
     allowed = {1: {1, 2, 3, 5}, 2: {1, 2}, 10: {1, 2}, 16: {2, 3}}
     made = [name for name, value in found.items() if value == "ok" and not name.startswith(("high", "netlink"))]
@@ -385,6 +387,10 @@ def mounts(world, checks, configuration):
     tmpfs = [entry for entry in table if entry[2] == "tmpfs" and "rw" in entry[1]]
     checks.empty(row("H3", "every writable tmpfs has a size and a number of inodes", configuration),
                  [entry[6] for entry in tmpfs if "size=" not in entry[4] or "nr_inodes=" not in entry[4] or "nr_inodes=0" in entry[4]])
+    checks.check(row("H6", "the number of terminals is bounded", configuration),
+                 any(entry[2] == "devpts" and re.search(r"(^|,)max=\d{1,3}(,|$)", entry[4]) for entry in table), text)
+    if configuration.profile != "strict":
+        checks.check(row("C9", "/proc/sys is a read-only mount", configuration), any(entry[0] == "/proc/sys" and "ro" in entry[1] for entry in table), text)
     if configuration.profile == "strict":
         checks.check(row("C9", "/proc has processes only", configuration), any(entry[2] == "proc" and "subset=pid" in entry[4] for entry in table), text)
     checks.empty(row("C9", "/proc hides what cannot be traced", configuration), [entry[6] for entry in table if entry[2] == "proc" and "hidepid=ptraceable" not in entry[4]])
@@ -435,7 +441,7 @@ def surfaces(world, checks, configuration):
     if not configuration.is_rootfs and configuration.profile != "strict":
         checks.empty(row("G7", "/proc/sys is read-only by its mount", configuration), ["/proc/sys/kernel/pid_max: " + found.get("/proc/sys/kernel/pid_max", "?")]
                      if found.get("/proc/sys/kernel/pid_max", "? ?").split()[1] not in ("EROFS", "EACCES") else [])
-    found = world.facts(configuration, "access", *ABSENT)
+    found = world.facts(configuration, "access", *(ABSENT + ([] if configuration.net_host else ["/etc/resolv.conf"])))
     checks.empty(row("K5", "nothing else of the host's tree is there", configuration),
                  ["%s %s" % (name, found.get(name)) for name in ABSENT if not found.get(name, "?").startswith("ENOENT")])
     if not configuration.is_rootfs:
@@ -526,7 +532,7 @@ def outside(world, checks, configuration):
             process.wait()
     hidden = ("/run/hutch", "state/hutch", world.canaries.token)
     problems = posture.compare(found[0], configuration.net_host, hidden)
-    texts = {"A1": "descriptors", "A8": "nothing was inherited", "C6": "no propagation", "C10": "core limit", "E1": "capabilities of init and payload",
+    texts = {"A1": "descriptors", "A6": "init is not dumpable", "A8": "nothing was inherited", "C6": "no propagation", "C10": "core limit", "E1": "capabilities of init and payload",
              "E2": "no_new_privs", "E5": "id maps", "F20": "every thread is filtered", "G1": "namespaces", "G5": "cgroup", "J7": "arguments of init",
              "K1": "environment of init", "K3": "no path of hutch's in mountinfo"}
     checks.check(row("control", "outside: init, the payload, its children and threads are seen", configuration),
@@ -622,6 +628,28 @@ def odd_directories(world, checks, configuration):
             os.close(descriptor)
 
 
+def files_as_streams(world, checks, configuration):
+    """A4: a file that was passed in for reading cannot be written, one for writing not read; neither becomes set-user-ID."""
+    path, log = world.base + "/input", world.base + "/log"
+    for name in (path, log):
+        with open(name, "w") as file:
+            file.write("before\n")
+        os.chmod(name, 0o666)
+    script = """for way in /proc/self/fd/0 /dev/stdin; do echo x >$way; echo x >>$way; truncate -s 0 $way; done 2>/dev/null
+        chmod 6777 /proc/self/fd/0 /proc/self/fd/1 2>/dev/null; ./guest access /proc/self/fd/1; cat; echo again >>/dev/stdout"""
+    world.sandboxes += 1
+    with open(path) as stdin, open(log, "a") as stdout:
+        done = subprocess.run([world.hutch, "run", "-q", "--", "sh", "-c", script], stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, cwd=world.workspace,
+                              env=world.environment, timeout=30)
+    with open(path) as file:
+        checks.equal(row("A4", "a file passed in as stdin is not written", configuration), file.read(), "before\n")
+    with open(log) as file:
+        text = file.read()
+    checks.check(row("A4", "a file passed in as stdout is not read", configuration), "/proc/self/fd/1 EACCES ok" in text, text)
+    checks.check(row("control", "a file passed in as stdout can be opened again", configuration), "again" in text, (text, done))
+    checks.equal(row("C16", "files passed in get no set-user-ID bits", configuration), [oct(os.stat(name).st_mode & 0o6000) for name in (path, log)], ["0o0", "0o0"])
+
+
 def own_terminal(world, checks, configuration):
     """B1: hutch run by a user at a terminal; the payload gets another one."""
     master, slave = pty.openpty()
@@ -657,34 +685,39 @@ def own_terminal(world, checks, configuration):
 
 
 def host_mounts(world, checks, configuration):
-    """C6, C8: mounts below what is shown. In a mount namespace of the test's own."""
-    if not ROOT:
-        checks.skip(row("C8", "submounts of a read-only directory are read-only", configuration), "only root makes mounts")
-        checks.skip(row("C6", "a later mount does not get in", configuration), "only root makes mounts")
+    """C6, C8: mounts below what is shown. In a mount namespace of the test's own; for a user, in a user namespace."""
+    unshare = ["unshare", "-m"] if ROOT else ["unshare", "-Urm"]
+    if subprocess.run(unshare + ["true"], stderr=subprocess.DEVNULL).returncode:
+        checks.skip(row("C8", "submounts of a read-only directory are read-only", configuration), "unshare cannot make a mount namespace")
+        checks.skip(row("C6", "a later mount does not get in", configuration), "unshare cannot make a mount namespace")
         return
     shown = world.base + "/shown"
     os.makedirs(shown + "/sub", exist_ok=True)
     os.makedirs(shown + "/later", exist_ok=True)
     world.sandboxes += 2
     script = """
-        mount --bind "$1" "$1" && mount --make-rshared "$1" && mount -t tmpfs inner "$1/sub" && chmod 777 "$1/sub" || exit 9
+        mount --make-rprivate / && mount --make-rshared / && mount --bind "$1" "$1" && mount -t tmpfs inner "$1/sub" && chmod 777 "$1/sub" || exit 9
         "$2" run -q --ro "$1" -- ./guest access "$1" "$1/sub"
-        mkfifo "$1/../go" "$1/../in"
-        sh -c 'read line <"$0" && mount -t tmpfs outer "$1/later" && echo done >"$2"' "$1/../go" "$1" "$1/../in" &
-        "$2" run -q --ro "$1" -- sh -c 'echo; cat >/dev/null; cat /proc/self/mountinfo' <"$1/../in" >"$1/../out" &
-        sleep 0.3; echo go >"$1/../go"; wait
+        mkfifo "$1/../in" "$1/../out"
+        exec 4<>"$1/../in"
+        "$2" run -q --ro "$1" -- sh -c 'echo ready; read line; cat /proc/self/mountinfo' <&4 >"$1/../out" &
+        exec 3<"$1/../out"
+        read line <&3
+        mount -t tmpfs outer "$1/later"
+        echo go >&4
         grep -c "$1/later " /proc/self/mountinfo
-        cat "$1/../out"
+        cat <&3
     """
-    done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", shown, world.hutch], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    done = subprocess.run(unshare + ["sh", "-c", script, "sh", shown, world.hutch], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           cwd=world.workspace, env=world.environment, timeout=60, stdin=subprocess.DEVNULL)
     out = done.stdout.decode()
     found = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.startswith(shown)}
     checks.check(row("C8", "submounts of a read-only directory are read-only", configuration),
                  found.get(shown + "/sub", ["", ""])[1] == "EROFS" and found.get(shown, ["", ""])[1] == "EROFS", out + done.stderr.decode())
     lines = out.splitlines()
-    checks.check(row("C6", "a later mount does not get in", configuration), "1" in lines and not any("outer" in line for line in lines)
-                 and any("%s " % shown in line for line in lines[3:]), out + done.stderr.decode())
+    inside = [line for line in lines if " - " in line]
+    checks.check(row("C6", "a later mount does not get in", configuration), any(re.match("[1-9]$", line) for line in lines) and any(shown + "/sub " in line for line in inside)
+                 and not any("outer" in line or "shared:" in line or "master:" in line for line in inside), out + done.stderr.decode())
 
 
 def saved_modes(world, checks, configuration):
@@ -695,6 +728,61 @@ def saved_modes(world, checks, configuration):
     kept = sum(len(files) for _, _, files in os.walk(target))
     checks.check(row("control", "--save brought files out", configuration), kept > 5, os.listdir(target))
     checks.empty(row("C16", "--save brings no set-user-ID file out", configuration), residue.suid_files(target))
+
+
+def listing(directory):
+    return sorted((path, os.lstat(path).st_mode, os.lstat(path).st_mtime_ns) for path in residue.tree(directory))
+
+
+def hostile_roots(world, checks, configuration):
+    """C1 to C5, B5: root directories in which the places of our mounts are links to the host, or no directories."""
+    outside = world.base + "/outside"
+    for name in ("", "/pts", "/shm", "/self", "/sys", "/null"):
+        os.makedirs(outside + name, exist_ok=True)
+    before = listing(outside)
+    for access in ("ro", "cow", "rw"):
+        for place in ("proc", "dev", "dev/pts", "dev/null", "dev/console", "tmp", "var/tmp", "home", "etc", "run"):
+            for kind in ("absolute", "relative", "file"):
+                root = world.base + "/hostile"
+                shutil.rmtree(root, ignore_errors=True)
+                for name in ("proc", "dev", "tmp", "var", "etc"):
+                    os.makedirs(os.path.join(root, name))
+                shutil.copy(world.guest, root + "/guest")
+                path = os.path.join(root, place)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                if os.path.isdir(path):
+                    os.rmdir(path)
+                if kind == "file":
+                    open(path, "w").close()
+                else:
+                    os.symlink(outside if kind == "absolute" else "../" * 8 + outside[1:], path)
+                out, code, err = world.run(Configuration("hostile", "--rootfs", "%s:%s" % (root, access)), "dotdot", "/proc", "/dev", "/tmp", program="/guest")
+                if code != 125 and any("root /" not in line for line in out.splitlines()):
+                    checks.check(row("C4", "%s is a %s (%s)" % (place, kind, access), configuration), False, out + err)
+    checks.equal(row("C4", "mount points that are links: nothing was made or mounted outside", configuration), listing(outside), before)
+    checks.empty(row("C6", "mount points that are links: the host's mounts are as before", configuration),
+                 [line for line in residue.read("/proc/self/mountinfo").splitlines() if world.mark in line])
+
+
+def hostile_saves(world, checks, configuration):
+    """D3: --save into a directory with links in the places of what is saved; what is saved being links."""
+    outside, target = world.base + "/outside-save", world.base + "/save-target"
+    os.makedirs(outside)
+    os.makedirs(target)
+    with open(outside + "/file", "w") as file:
+        file.write("kept")
+    os.symlink(outside, target + "/directory")
+    os.symlink(outside + "/file", target + "/file")
+    os.symlink(outside + "/new", target + "/new")
+    os.symlink(outside, target + "/gone")
+    before = listing(outside)
+    script = """mkdir -p directory/below; echo x >directory/file; echo x >directory/below/x; echo x >file; echo x >new; mkdir gone; echo x >gone/file
+        ln -s %s link; ln -s /etc/passwd passwd; mkfifo fifo; echo done""" % outside
+    out, code, err = world.run(configuration, "-c", script, program="sh", options=("--save", target))
+    checks.equal(row("D3", "--save follows no link of its target", configuration), (listing(outside), open(outside + "/file").read()), (before, "kept"))
+    checks.check(row("control", "the script for --save ran", configuration), "done" in out, (out, code, err))
+    world.run(configuration, "-c", "rm -rf directory file; mkdir -p link2; echo y >file", program="sh", options=("--save", target))
+    checks.equal(row("D5", "--save removes nothing behind a link", configuration), (listing(outside), open(outside + "/file").read()), (before, "kept"))
 
 
 def tracer(world, checks):
@@ -726,7 +814,8 @@ def neighbours(world, checks, configuration):
 # ---- all of it --------------------------------------------------------------------------------------------------------
 
 EVERYWHERE = (search, descriptors, status, init, namespaces, other_calls, sockets, mounts, devices, surfaces, upwards, suid, terminal, outside)
-ONCE = (executes, orphans, from_odd_callers, closed_streams, odd_directories, own_terminal, host_mounts, saved_modes, nested, neighbours)
+ONCE = (executes, orphans, from_odd_callers, closed_streams, odd_directories, files_as_streams, own_terminal, host_mounts, saved_modes, hostile_roots,
+        hostile_saves, nested, neighbours)
 
 
 def binary_hash(path):
@@ -746,6 +835,7 @@ def main():
         del arguments[at:at + 2]
     hutch, guest = map(os.path.abspath, arguments)
     os.umask(0o022)
+    signal.signal(signal.SIGTERM, lambda signo, frame: sys.exit(1))  # and remove the canaries
     LIBC.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: what a dead hutch leaves behind becomes our child
     checks = Checks(only)
     digest = binary_hash(hutch)
@@ -761,6 +851,7 @@ def main():
             system_calls(world, checks, configuration, baseline)
             for function in EVERYWHERE:
                 function(world, checks, configuration)
+                orphans_left(world, 0)  # unreaped, each would hold a key of the user's quota
             if configuration.is_open or configuration.is_root:
                 raw_sockets(world, checks, configuration)
             if configuration.name in ("default", "as root"):
@@ -768,6 +859,7 @@ def main():
         if not chosen or "default" in chosen:
             for function in ONCE[1:]:
                 function(world, checks, world.configurations()[0])
+                orphans_left(world, 0)
         if not chosen or "debug" in chosen:
             tracer(world, checks)
         after(world, checks, before)
@@ -780,11 +872,26 @@ def main():
     return checks.done()
 
 
+def orphans_left(world, seconds):
+    """Reaps what was left to us as subreaper; what still runs after a while."""
+    deadline = time.monotonic() + seconds
+    while True:
+        left = [pid for pid in posture.descendants(os.getpid()) if pid != world.canaries.process.pid]
+        for pid in left:
+            try:
+                os.waitpid(pid, os.WNOHANG | 0x40000000)  # __WALL: init was cloned without an exit signal
+            except OSError:
+                pass
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.02)
+
+
 def after(world, checks, before):
+    left = orphans_left(world, 3)  # first: an init that nobody has reaped yet holds its namespaces and keys
     _, problems = residue.settle(before, [world.mark, world.canaries.token], world.sandboxes)
     for name in sorted(before.sets) + sorted(set(before.counts) - set(before.sets)):
         checks.empty("AFTER nothing is left: " + name, problems.get(name, []))
-    left = [pid for pid in posture.descendants(os.getpid()) if pid != world.canaries.process.pid]
     checks.empty("I8 no process is left to its reaper", ["%d %s" % (pid, posture.read("/proc/%d/comm" % pid)) for pid in left])
     checks.empty("C16 no set-user-ID file in a directory that was writable", residue.suid_files(world.writable))
 

@@ -245,6 +245,15 @@ static void search_keys(void)
 		found("key", "request");
 }
 
+/* '@' stands for the token, so that no argument has it. */
+static char *expand(const char *text)
+{
+	static char path[8192];
+	const char *at = strchr(text, '@');
+	snprintf(path, sizeof path, "%.*s%s%s", at ? (int)(at - text) : (int)strlen(text), text, at ? token : "", at ? at + 1 : "");
+	return path;
+}
+
 int verb_inside(int argc, char **argv)
 {
 	if (argc < 2)
@@ -271,6 +280,7 @@ int verb_inside(int argc, char **argv)
 		if (!where)
 			return 2;
 		*where++ = '\0';
+		where = expand(where);
 		if (strcmp(argv[i], "root") == 0)
 			continue;
 		if (strcmp(argv[i], "file") == 0)

@@ -184,7 +184,7 @@ _Noreturn static void child(void *arg)
 	char local[32] __attribute__((aligned(16)));
 	seen->argument = 42;
 	seen->pid = sys_call0(SYS_getpid);
-	seen->frame = (uintptr_t)local;
+	seen->frame = (uintptr_t)__builtin_frame_address(0);
 	seen->aligned = (uintptr_t)local % 16;
 	for (;;)
 		sys_call1(SYS_exit_group, 7);

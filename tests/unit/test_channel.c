@@ -179,8 +179,13 @@ START_TEST(the_end_of_a_deaf_peer)
 	const struct message sent = {.type = MESSAGE_SIGNAL};
 	struct message message;
 	int fd;
+	const struct message last = {.type = MESSAGE_FAILED, .a = 42};
 	ck_assert_int_eq(channel_send(ends[0], &sent, NULL, 0), 0);
+	ck_assert_int_eq(channel_send(ends[1], &last, NULL, 0), 0);
 	close(ends[1]);
+	ck_assert_int_eq(receive(&message, &fd), 1); /* why it died */
+	ck_assert_int_eq(message.a, 42);
+	ck_assert_int_eq(receive(&message, &fd), 0);
 	ck_assert_int_eq(receive(&message, &fd), 0);
 	ends[1] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
