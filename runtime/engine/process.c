@@ -471,7 +471,7 @@ static void release_buffer(struct capture *capture)
 {
 	if (capture->watch.is_open || capture->is_paused || capture->is_captured)
 		return;
-	free(capture->data);
+	blob_release(capture->data);
 	capture->data = NULL;
 	capture->capacity = 0;
 }

@@ -252,7 +252,7 @@ int spec_check(const struct hutch_spec *spec, struct hutch_spec *ret, struct hut
 		error = check_ulimits(&copy.limits, err);
 	if (error == 0)
 		error = check_enforceable(&copy, err);
-	if (error == 0 && copy.idle_timeout_ms)
+	if (error == 0 && copy.idle_timeout_ms && !copy.detached)
 		error = err_set(err, HUTCH_E_UNSUPPORTED, "idle_timeout_ms: a sandbox of this process is not idle, its owner decides when it ends");
 	if (error == 0 && copy.as_root && copy.has_uid && copy.uid != 0)
 		error = err_set(err, HUTCH_E_INVALID, "as_root and uid %u contradict each other", copy.uid);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/blob.h"
 #include "base/cleanup.h"
 #include "wire/codec.h"
 
@@ -71,6 +72,7 @@ static void code_spec(struct codec *codec, struct hutch_spec *spec)
 	codec_text(codec, &spec->workspace);
 	CODEC(codec, spec->workspace_access);
 	code_mounts(codec, spec);
+	CODEC(codec, spec->discard_changes);
 	codec_text(codec, &spec->state_dir);
 	CODEC(codec, spec->net);
 	CODEC(codec, spec->seccomp);
@@ -316,6 +318,25 @@ int pack_result_write(const struct hutch_result *result, void **ret, size_t *ret
 	return codec_end_write(&codec, PACK_RESULT, ret, ret_size);
 }
 
+/* Results share their output (base/blob.h), so that is what it must be. */
+static int make_shareable(struct hutch_output *output)
+{
+	char *plain = TAKE(output->data);
+	if (!plain)
+		return 0;
+	output->data = blob_resize(NULL, output->size + 1);
+	if (output->data)
+		memcpy(output->data, plain, output->size + 1);
+	free(plain);
+	return output->data ? 0 : -HUTCH_E_NO_MEMORY;
+}
+
+static int finish_result(struct hutch_result *result)
+{
+	int out = make_shareable(&result->out), err = make_shareable(&result->err);
+	return out < 0 ? out : err;
+}
+
 int pack_result_read(const void *bytes, size_t size, struct hutch_result **ret)
 {
 	struct codec codec;
@@ -330,9 +351,14 @@ int pack_result_read(const void *bytes, size_t size, struct hutch_result **ret)
 	if (error == 0)
 		memory.count = 0; /* the blocks are the result's now */
 	pack_memory_done(&memory);
-	if (error == 0)
-		*ret = result;
-	else
+	if (error < 0) {
 		free(result);
+		return error;
+	}
+	error = finish_result(result);
+	if (error < 0)
+		hutch_result_free(result);
+	else
+		*ret = result;
 	return error;
 }
