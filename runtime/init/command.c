@@ -12,6 +12,9 @@
 #include "kernel/tty.h"
 
 #define WAIT_NOHANG   1
+#define WAIT_EXITED   4
+#define WAIT_LEAVE    0x01000000 /* WNOWAIT */
+#define WAIT_FOR_PID  1          /* P_PID */
 #define WAIT_ALL      0x40000000 /* __WALL */
 #define USAGE_CHILDREN (-1)
 
@@ -249,6 +252,11 @@ static void ended(struct init *init, struct command *command, struct message *me
 		control_send(init, message, -1);
 }
 
+static bool is_our_child(int pid)
+{
+	return sys_call5(SYS_waitid, WAIT_FOR_PID, pid, 0, WAIT_EXITED | WAIT_NOHANG | WAIT_LEAVE | WAIT_ALL, 0) == 0;
+}
+
 /* The leader has ended: with the command's status, or killed by the payload, and then init inherits the command. */
 static bool leader_ended(struct command *command, struct message *message)
 {
@@ -259,14 +267,34 @@ static bool leader_ended(struct command *command, struct message *message)
 		message->system_us = slot->system_us;
 		return true;
 	}
+	if (!is_our_child(slot->pid))
+		return true; /* the leader had just reaped it when it was killed; how it ended is lost, but both were killed */
 	command->pid = slot->pid;
 	return false;
+}
+
+/* A leader that is killed hands its command over before it can be reaped itself, so a command killed at the same time may
+ * come first. Its end is noted where the leader would have. */
+static bool outlived_leader(const struct command *command, int pid, int status, const struct rusage *usage)
+{
+	if (!command->launch || command->launch->slot.pid != pid)
+		return false;
+	struct slot *slot = &command->launch->slot;
+	struct message message;
+	set_usage(&message, usage);
+	slot->status = status;
+	slot->user_us = message.user_us;
+	slot->system_us = message.system_us;
+	slot->ended = true;
+	return true;
 }
 
 static void reaped(struct init *init, int pid, int status, const struct rusage *usage)
 {
 	for (unsigned i = 0; i < commands_count; i++) {
 		struct command *command = &commands[i];
+		if (command->pid != pid && outlived_leader(command, pid, status, usage))
+			return;
 		if (command->pid != pid)
 			continue;
 		bool has_leader = command->launch && (command->launch->plan.command->flags & (7 * PLAN_STREAM_PTY(0)));

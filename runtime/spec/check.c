@@ -235,6 +235,19 @@ static int check_enums(const struct hutch_spec *spec, struct hutch_error *err)
 	return 0;
 }
 
+static int check_labels(const struct hutch_spec *spec, struct hutch_error *err)
+{
+	size_t count = 0;
+	for (; spec->labels && spec->labels[count]; count++) {
+		const char *label = spec->labels[count];
+		if (*label == '=' || !strchr(label, '='))
+			return err_set(err, HUTCH_E_INVALID, "labels: \"%.64s\" is not KEY=VALUE", label);
+		if (strlen(label) >= SPEC_TEXT_MAX || count >= SPEC_LABELS_MAX)
+			return err_set(err, HUTCH_E_INVALID, "labels: more than %u, or longer than %u bytes", SPEC_LABELS_MAX, SPEC_TEXT_MAX - 1);
+	}
+	return 0;
+}
+
 int spec_check(const struct hutch_spec *spec, struct hutch_spec *ret, struct hutch_error *err)
 {
 	const struct hutch_spec defaults = {.size = sizeof defaults};
@@ -244,6 +257,8 @@ int spec_check(const struct hutch_spec *spec, struct hutch_spec *ret, struct hut
 	int error = copy_sized(&copy, sizeof copy, spec, spec->size, "spec", err);
 	if (error == 0)
 		error = check_enums(&copy, err);
+	if (error == 0)
+		error = check_labels(&copy, err);
 	if (error == 0)
 		error = check_files(&copy, err);
 	if (error == 0)

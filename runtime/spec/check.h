@@ -16,6 +16,7 @@
 #define SPEC_OUTPUT_DEFAULT    (UINT64_C(64) << 20)
 #define SPEC_MOUNTS_MAX        256u
 #define SPEC_ULIMITS_MAX       12u
+#define SPEC_LABELS_MAX        64u
 #define SPEC_TEXT_MAX          4096u /* of a path or a name */
 
 /* Copies `spec` (NULL: all defaults) into *ret. The copy is shallow: strings stay the caller's. */

@@ -99,6 +99,7 @@ struct connection *connection_new(struct server *server, int fd)
 		return NULL;
 	}
 	connection->server = server;
+	connection->out.fds_max = FDS_PER_CLIENT;
 	connection->greet_until_ms = loop_deadline_ms(HELLO_TAKES_MS);
 	connection->next = server->connections;
 	server->connections = connection;

@@ -27,7 +27,7 @@ static void entry_free(struct outbox_entry *entry)
 
 static bool keep(struct outbox *outbox, const struct message *message, const int *fds, unsigned count)
 {
-	if (outbox->count == OUTBOX_MAX || count > OUTBOX_FDS)
+	if (outbox->count == OUTBOX_MAX || count > OUTBOX_FDS || (outbox->fds_max && outbox->fds + count > outbox->fds_max))
 		return false;
 	struct outbox_entry *entry = calloc(1, sizeof *entry);
 	if (!entry)
@@ -42,6 +42,7 @@ static bool keep(struct outbox *outbox, const struct message *message, const int
 	}
 	*(outbox->first ? outbox->last : &outbox->first) = entry;
 	outbox->last = &entry->next;
+	outbox->fds += entry->count;
 	outbox->count++;
 	return true;
 }
@@ -63,6 +64,7 @@ bool outbox_flush(struct outbox *outbox, int socket)
 		if (ret < 0)
 			return false;
 		outbox->first = entry->next;
+		outbox->fds -= entry->count;
 		outbox->count--;
 		entry_free(entry);
 	}
@@ -76,5 +78,5 @@ void outbox_done(struct outbox *outbox)
 		outbox->first = entry->next;
 		entry_free(entry);
 	}
-	outbox->count = 0;
+	outbox->count = outbox->fds = 0;
 }

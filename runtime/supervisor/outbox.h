@@ -14,6 +14,7 @@
 struct outbox {
 	struct outbox_entry *first, **last;
 	unsigned count;
+	unsigned fds, fds_max; /* descriptors that are kept: a peer must not fill our table with them. 0: no bound */
 };
 
 /* Sends, or keeps the message until outbox_flush(); descriptors are duplicated. False: the peer is gone or too slow. */

@@ -32,6 +32,7 @@
 
 #define CONNECTIONS_MAX 64u
 #define FORWARDS_MAX    1024u /* clients' commands at a time; init's own bound */
+#define FDS_PER_CLIENT  8u    /* that wait for it to read; all clients' must be less than RLIMIT_NOFILE */
 #define WAITERS_MAX     256u  /* requests of one client that wait */
 #define OWNS_MAX        256u  /* detached commands whose results and logs are kept */
 #define HELLO_TAKES_MS  10000

@@ -17,6 +17,7 @@
 
 #define STATUS_MAX (4u << 20)
 #define LOCK_TRIES 1000 /* of 10 ms */
+#define BURY_TRIES 10   /* of 2 ms */
 
 /* ---- names ---- */
 
@@ -446,7 +447,13 @@ int store_bury(int root, const char *id, struct store_record *ret)
 	CLEANUP_CLOSE int root_lock = lock_root(root, true);
 	CLEANUP_CLOSE int dir = root_lock < 0 ? -1 : openat(root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	CLEANUP_CLOSE int lock = -1;
-	if (dir < 0 || !try_lock(dir, LOCK_EX, &lock))
+	bool is_dead = false;
+	for (unsigned i = 0; dir >= 0 && !is_dead && i < BURY_TRIES; i++) { /* somebody may just be looking at it */
+		is_dead = try_lock(dir, LOCK_EX, &lock);
+		if (!is_dead)
+			poll(NULL, 0, 2);
+	}
+	if (!is_dead)
 		return 0;
 	if (read_record(dir, id, ret) < 0) { /* unreadable, and nobody's */
 		store_record_done(ret);

@@ -373,14 +373,14 @@ def _(t):
 def _(t):
     mark = "m%d" % os.getpid()
     one = start(t, "--label", "k=" + mark, "--label", "a=b=c")
-    two = start(t, "--label", "k=" + mark, "--label", "only")
+    two = start(t, "--label", "k=" + mark, "--label", "only=1")
     equal(listing(t)[one]["labels"], {"k": mark, "a": "b=c"})
     equal(set(listing(t, "--label", "k=" + mark)), {one, two})
     equal(set(listing(t, "--label", "k=" + mark, "--label", "a")), {one})
     equal(set(listing(t, "--label", "k=" + mark[:-1])), set())
     equal(set(listing(t, "--label", "k=" + mark, "--label", "only")), {two})
-    for label in ("", "=x"):
-        refused(t, ("start", "--label=" + label), "--label")
+    for label in ("", "=x", "k"):
+        refused(t, ("start", "--label=" + label), "label")
 
 
 # ---- ls and inspect --------------------------------------------------------------------------------------------------

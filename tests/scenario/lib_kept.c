@@ -87,7 +87,7 @@ static void expect(const char *script, int code, const char *out)
 {
 	struct hutch_process *process = exec_in(sandbox, script);
 	struct hutch_result *result = result_of(process);
-	ck_assert_msg(result->outcome == HUTCH_OUTCOME_EXITED, "%s", hutch_outcome_name((int)result->outcome));
+	ck_assert_msg(result->outcome == HUTCH_OUTCOME_EXITED, "%s: %s", hutch_outcome_name((int)result->outcome), result->error.message);
 	ck_assert_int_eq(result->exit_code, code);
 	ck_assert_str_eq(result->out.data, out);
 	hutch_result_free(result);
@@ -182,6 +182,11 @@ static int client_main(char **argv)
 	struct hutch_sandbox *where;
 	if (hutch_new(&own, &err) < 0)
 		return 96;
+	if (strcmp(argv[0], "start") == 0) {
+		hutch_sandbox_run(own, &HUTCH_SPEC(.detached = true, .name = argv[1], .workspace = argv[2], .workspace_access = HUTCH_ACCESS_COW), NULL, &where, &err);
+		sleep(20);
+		return 0;
+	}
 	if (hutch_sandbox_from_id(own, argv[1], &where, &err) < 0) {
 		fprintf(stderr, "%s\n", err.message);
 		return 97;
@@ -278,7 +283,10 @@ END_TEST
 START_TEST(from_another_process)
 {
 	char prefix[8];
-	start_spec(&HUTCH_SPEC(.name = "kept-named"), NULL);
+	static const char *const labels[] = {"a=b", NULL}, *const wrong[] = {"a", NULL};
+	struct hutch_sandbox *refused;
+	ck_assert_int_eq(hutch_sandbox_run(h, &HUTCH_SPEC(.detached = true, .labels = wrong, .labels_count = 1), NULL, &refused, &err), -HUTCH_E_INVALID);
+	start_spec(&HUTCH_SPEC(.name = "kept-named", .labels = labels, .labels_count = 1), NULL);
 	snprintf(prefix, sizeof prefix, "%.7s", hutch_sandbox_id(sandbox));
 	expect_client(hutch_sandbox_id(sandbox), "echo by id; exit 3", 3, "by id\n");
 	expect_client("kept-named", "echo by name", 0, "by name\n");
@@ -670,19 +678,27 @@ END_TEST
 
 static bool is_somewhere_below(const char *directory, const char *id)
 {
-	char path[PATH_MAX + 50];
 	struct stat st;
-	snprintf(path, sizeof path, "%s/%s", directory, id);
-	return lstat(path, &st) == 0;
+	int dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool is_there = dir >= 0 && fstatat(dir, id, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	close(dir);
+	return is_there;
+}
+
+static void state_directory(const char *kind, char path[PATH_MAX])
+{
+	if (geteuid() == 0)
+		snprintf(path, PATH_MAX, "/var/lib/hutch/%s", kind);
+	else
+		snprintf(path, PATH_MAX, "%s/.local/state/hutch/%s", getenv("HOME"), kind);
 }
 
 START_TEST(copies_are_removed)
 {
 	char work[64] = "/tmp/hutch-kept-XXXXXX", upper[PATH_MAX], logs[PATH_MAX];
 	ck_assert_ptr_nonnull(mkdtemp(work));
-	const char *home = getenv("HOME");
-	snprintf(upper, sizeof upper, "%s%s/upper", geteuid() == 0 ? "/var/lib" : home, geteuid() == 0 ? "/hutch" : "/.local/state/hutch");
-	snprintf(logs, sizeof logs, "%s%s/logs", geteuid() == 0 ? "/var/lib" : home, geteuid() == 0 ? "/hutch" : "/.local/state/hutch");
+	state_directory("upper", upper);
+	state_directory("logs", logs);
 	start_spec(&HUTCH_SPEC(.workspace = work, .workspace_access = HUTCH_ACCESS_COW), NULL);
 	expect("echo x > file; mkdir -p a/b; echo y > a/b/c; chmod 0 a/b", 0, "");
 	ck_assert_int_eq(hutch_sandbox_changes(sandbox, NULL, NULL, &err), 4);
@@ -703,6 +719,59 @@ START_TEST(copies_are_removed)
 	OK(hutch_gc(h, &err));
 	ck_assert(!is_somewhere_below(upper, listing.id) && !is_somewhere_below(logs, listing.id));
 	rmdir(work);
+}
+END_TEST
+
+/* Those that are called kept-cut-N: kills their supervisors, or removes them, and remembers the ids. Returns how many. */
+static unsigned end_cut(bool kill_supervisor, char ids[][40], unsigned *seen)
+{
+	struct hutch_listing *list;
+	size_t count;
+	unsigned found = 0;
+	OK(hutch_list(h, &list, &count, &err));
+	for (size_t i = 0; i < count; i++) {
+		struct hutch_sandbox *cut;
+		if (strncmp(list[i].name, "kept-cut", 8) != 0)
+			continue;
+		found++;
+		snprintf(ids[(*seen)++ % 100], 40, "%s", list[i].id);
+		if (kill_supervisor && list[i].supervisor > 1)
+			kill((pid_t)list[i].supervisor, SIGKILL);
+		else if (!kill_supervisor && hutch_sandbox_from_id(h, list[i].id, &cut, &err) == 0) {
+			hutch_sandbox_remove(cut, true, &err);
+			hutch_sandbox_free(cut);
+		}
+	}
+	hutch_list_free(list, count);
+	return found;
+}
+
+START_TEST(killed_while_starting)
+{
+	static char ids[100][40];
+	char work[64] = "/tmp/hutch-kept-XXXXXX", name[32], upper[PATH_MAX], logs[PATH_MAX];
+	unsigned seen = 0;
+	ck_assert_ptr_nonnull(mkdtemp(work));
+	for (unsigned i = 0; i < 40; i++) {
+		snprintf(name, sizeof name, "kept-cut-%u", i);
+		pid_t client = spawn_client(-1, "start", name, work);
+		usleep(500 + i * 400);
+		if (i % 2)
+			end_cut(true, ids, &seen); /* the supervisor */
+		kill(client, SIGKILL);             /* ... or the one that waits for it */
+		status_of(client);
+	}
+	unsigned left = 1;
+	for (int64_t end = now_ms() + 10000; left > 0 && now_ms() < end; usleep(20000)) {
+		left = end_cut(false, ids, &seen);
+		hutch_gc(h, &err);
+	}
+	ck_assert_uint_eq(left, 0);
+	state_directory("upper", upper);
+	state_directory("logs", logs);
+	for (unsigned i = 0; i < seen && i < 100; i++)
+		ck_assert(!is_somewhere_below(upper, ids[i]) && !is_somewhere_below(logs, ids[i]));
+	ck_assert_int_eq(rmdir(work), 0);
 }
 END_TEST
 
@@ -966,7 +1035,7 @@ int main(int argc, char **argv)
 		{"start", {without_main, with_main, main_that_cannot_start, from_another_process, clients_at_the_same_time, streams_and_terminals, timeouts_and_kills}},
 		{"states", {stop_and_remove, pausing, lifetime, idle_timeout, names}},
 		{"logs", {logs_from_start_middle_and_end, logs_are_bounded, detached_goes_on_without_its_client}},
-		{"deaths", {client_dies, supervisor_dies, supervisor_is_told_to_go, copies_are_removed}},
+		{"deaths", {client_dies, supervisor_dies, supervisor_is_told_to_go, copies_are_removed, killed_while_starting}},
 		{"lies", {garbage, many_descriptors, client_that_never_reads, too_many_connections, connection_from_inside}},
 		{"more", {many_sandboxes, local_ones_refuse_what_needs_a_supervisor}},
 	};
