@@ -78,7 +78,7 @@ static bool seek_log(struct hutch_process *process, int logs, uint64_t offset)
 			cleanup_close(&process->log);
 			process->log = TAKE_FD(fd);
 			process->log_segment = segment;
-			process->log_at = 0;
+			process->log_at = process->log_offset = 0;
 			return true;
 		}
 		if (segment == first)
@@ -145,6 +145,7 @@ static int read_chunk(struct hutch_process *process, int logs, uint64_t offset, 
 		if (record.offset + record.size > offset)
 			return take_chunk(process, &record, offset, ret, err);
 		process->log_at += sizeof record + record.size;
+		process->log_offset = record.offset + record.size; /* whoever wants what is before has to seek */
 	}
 }
 

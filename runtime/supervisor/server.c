@@ -144,6 +144,7 @@ static int watch_signals(struct server *server, struct hutch_error *err)
 
 static void server_tick(struct server *server)
 {
+	connections_free_dead(server); /* first: it lets the loop run, and what that brings is for this turn */
 	own_tick(server);
 	connections_tick(server);
 	if (server->quit)
@@ -157,7 +158,6 @@ static void server_tick(struct server *server)
 	own_tick(server);
 	server_update_state(server);
 	waiters_tick(server); /* whoever gets an answer has been told the state before */
-	connections_free_dead(server);
 	set_timer(server);
 }
 

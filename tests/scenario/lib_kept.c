@@ -521,7 +521,7 @@ START_TEST(logs_from_start_middle_and_end)
 	start(NULL);
 	uint32_t id = exec_detached("echo one; sleep 0.3; echo two >&2; sleep 0.3; echo three");
 	struct hutch_process *process = process_of(id);
-	ck_assert_int_eq(hutch_process_log(process, 1000, true, 50, &chunk, &err), -HUTCH_E_TIMEOUT);
+	ck_assert_int_eq(hutch_process_log(process, 1000, true, 150, &chunk, &err), -HUTCH_E_TIMEOUT); /* and from the start again */
 	read_log(process, 0, true, text, sizeof text, &dropped); /* while it runs */
 	ck_assert_str_eq(text, "one\ntwo\nthree\n");
 	read_log(process, 5, false, text, sizeof text, &dropped); /* after the end, from the middle of a chunk */
