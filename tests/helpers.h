@@ -31,6 +31,17 @@ static inline int run_suite(Suite *suite)
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+#define IS_SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IS_SANITIZED true
+#endif
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED false /* else memory and time are not what they are without */
+#endif
+
 /* A test that cannot be made here passes, and says so. */
 static inline bool skipped(bool cannot, const char *test, const char *reason)
 {

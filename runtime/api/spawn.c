@@ -88,7 +88,7 @@ struct launch {
 	int error;
 };
 
-static void child_main(void *arg)
+CHILD_CODE static void child_main(void *arg)
 {
 	static const char *const argv[] = {"hutch-supervisor", NULL};
 	struct launch *launch = arg;

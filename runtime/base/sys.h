@@ -52,6 +52,9 @@ static inline long sys6(long nr, long a, long b, long c, long d, long e, long f)
 #define sys_call5(nr, a, b, c, d, e) sys6(nr, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), SYS_ARG(e), 0)
 #define sys_call6(nr, a, b, c, d, e, f) sys6(nr, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), SYS_ARG(e), SYS_ARG(f))
 
+/* For functions that run in a child which shares its parent's memory: a sanitizer's bookkeeping is not made for that. */
+#define CHILD_CODE __attribute__((no_sanitize("address", "undefined")))
+
 /* clone3's argument, up to and including CLONE_INTO_CGROUP's field. */
 struct sys_clone_args {
 	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;

@@ -37,7 +37,7 @@ struct child {
 
 /* ---- the child: raw calls only ---- */
 
-_Noreturn static void child_fail(struct child *child, enum stage stage, long error)
+CHILD_CODE _Noreturn static void child_fail(struct child *child, enum stage stage, long error)
 {
 	child->stage = stage;
 	child->error = (int)-error;
@@ -45,7 +45,7 @@ _Noreturn static void child_fail(struct child *child, enum stage stage, long err
 		sys_call1(SYS_exit_group, 125);
 }
 
-static long write_file(const char *path, const char *text, size_t size)
+CHILD_CODE static long write_file(const char *path, const char *text, size_t size)
 {
 	long fd = sys_call4(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
 	if (fd < 0)
@@ -57,7 +57,7 @@ static long write_file(const char *path, const char *text, size_t size)
 
 /* 0 is the control socket, 1 the owner's pidfd, and the image is left; the owner's other descriptors would keep its ends
  * open. */
-static long child_descriptors(struct child *child)
+CHILD_CODE static long child_descriptors(struct child *child)
 {
 	long ret = sys_call3(SYS_dup3, child->channel, 0, 0); /* all are above 2 */
 	if (ret >= 0)
@@ -70,7 +70,7 @@ static long child_descriptors(struct child *child)
 }
 
 /* The end of the owner is not the end of the socket: a process that it has forked may hold that. */
-static long child_wait_for_go(void)
+CHILD_CODE static long child_wait_for_go(void)
 {
 	struct message message;
 	struct pollfd polls[2] = {{0, POLLIN, 0}, {1, POLLIN, 0}};
@@ -81,7 +81,7 @@ static long child_wait_for_go(void)
 	return ret == 0 ? -EPIPE : ret;
 }
 
-static long child_maps(const struct child *child)
+CHILD_CODE static long child_maps(const struct child *child)
 {
 	if (child->wait_for_go)
 		return child_wait_for_go();
@@ -93,7 +93,7 @@ static long child_maps(const struct child *child)
 	return ret;
 }
 
-static void child_main(void *arg)
+CHILD_CODE static void child_main(void *arg)
 {
 	struct child *child = arg;
 	long ret = child_descriptors(child);

@@ -101,7 +101,7 @@ struct helper {
 	int error;
 };
 
-static void helper_main(void *arg)
+CHILD_CODE static void helper_main(void *arg)
 {
 	static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
 	struct helper *helper = arg;
@@ -205,7 +205,7 @@ int idmap_subids(uid_t uid, uint64_t *ret_uid_base, uint64_t *ret_gid_base, stru
 /* ---- user namespaces for mounts ---- */
 
 /* Raw calls only. It holds nothing of its owner's, and does not outlive it: killed in between, the owner can end nothing. */
-static void wait_to_be_killed(void *arg)
+CHILD_CODE static void wait_to_be_killed(void *arg)
 {
 	sys_call3(SYS_close_range, 0, ~0u, 0);
 	sys_call5(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

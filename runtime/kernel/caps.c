@@ -9,7 +9,7 @@
 #include "base/sys.h"
 
 /* This kernel's last capability is the last one whose bounding bit can be asked for. */
-static uint64_t known(void)
+CHILD_CODE static uint64_t known(void)
 {
 	unsigned cap = CAP_LAST_CAP; /* of the headers; the kernel may know more or fewer */
 	while (cap < 63 && sys_call2(SYS_prctl, PR_CAPBSET_READ, cap + 1) >= 0)
@@ -19,7 +19,7 @@ static uint64_t known(void)
 	return CAPS_ALL >> (63 - cap);
 }
 
-int caps_set(uint64_t effective, uint64_t permitted, uint64_t inheritable)
+CHILD_CODE int caps_set(uint64_t effective, uint64_t permitted, uint64_t inheritable)
 {
 	uint64_t all = known();
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -32,7 +32,7 @@ int caps_set(uint64_t effective, uint64_t permitted, uint64_t inheritable)
 	return (int)sys_call2(SYS_capset, &header, data);
 }
 
-int caps_raise_ambient(uint64_t caps)
+CHILD_CODE int caps_raise_ambient(uint64_t caps)
 {
 	caps &= known();
 	for (unsigned cap = 0; cap < 64; cap++) {
