@@ -291,6 +291,7 @@ run_example() # a program that is built against the installed copy alone
     PKG_CONFIG_PATH=$(find "$inst" -name libhutch.pc -exec dirname {} +)
     read -ra flags < <(pkg-config --cflags --libs libhutch)
     clang -std=c11 -Wall -Wextra -Werror -o "$top/build-clang/minimal" "$top/tests/examples/minimal.c" "${flags[@]}" || return 1
+    # shellcheck disable=SC2016  # for the shell inside
     cd "$top/tests/examples" && "$top/build-clang/minimal" sh -c 'echo "from inside: $(id -un)"' | grep -qx "from inside: sandbox"
 }
 

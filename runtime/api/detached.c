@@ -40,12 +40,12 @@ int detached_run(struct hutch *h, const struct hutch_spec *spec, const struct hu
 		error = request_pack(spec, command, fds, &count, err);
 	if (error < 0)
 		return error;
-	CLEANUP_CLOSE int packed = fds[0];
 	error = spawn_supervisor(&fd, &pidfd, err);
-	if (error < 0)
-		return error;
-	error = start_over(h, fd, fds, count, ret, err);
-	spawn_reap(pidfd);
+	if (error == 0) {
+		error = start_over(h, fd, fds, count, ret, err);
+		spawn_reap(pidfd);
+	}
+	close(fds[0]); /* the packed request; the others are the caller's */
 	return error;
 }
 
@@ -156,8 +156,8 @@ int hutch_sandbox_exec_detached(struct hutch_sandbox *sandbox, const struct hutc
 		ret = request_pack(NULL, command, fds, &count, err);
 	if (ret < 0)
 		return ret;
-	CLEANUP_CLOSE int packed = fds[0];
 	ret = client_call(sandbox, &message, fds, count, CLIENT_ANSWERS_MS, &answer, NULL, err);
+	close(fds[0]);
 	if (ret == 0)
 		*ret_id = answer.id;
 	return ret;
