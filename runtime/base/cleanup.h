@@ -21,7 +21,8 @@ static inline void cleanup_free(void *pointer)
 	free(*(void **)pointer);
 }
 
-#define CLEANUP(fn)   __attribute__((cleanup(fn)))
+/* unused: a lock is held by being there */
+#define CLEANUP(fn)   __attribute__((cleanup(fn), unused))
 #define CLEANUP_CLOSE CLEANUP(cleanup_close)
 #define CLEANUP_FREE  CLEANUP(cleanup_free)
 
