@@ -80,7 +80,8 @@ int hutch_sandbox_stop(struct hutch_sandbox *sandbox, uint64_t grace_ms, struct 
 /* Kills and reaps everything in it, and frees its processes. */
 void hutch_sandbox_free(struct hutch_sandbox *sandbox);
 
-/* The same for a program that is about to exit: everything is killed, reaped and removed from disk, and no memory freed.
+/* The same for a program that is about to exit: nothing is left on disk, and no memory is freed. The sandbox's init may end
+ * only with this process, to be reaped by the system's; in a container, where that may not happen, it is reaped here.
  * The handle, and all that was made from it, must not be used any more. */
 void hutch_sandbox_abandon(struct hutch_sandbox *sandbox);
 
