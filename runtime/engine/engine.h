@@ -194,6 +194,7 @@ int sandbox_run(struct hutch *h, const char *id, const struct hutch_spec *spec, 
 void sandbox_make_id(char id[40]);
 struct hutch_process *sandbox_process(const struct hutch_sandbox *sandbox, uint32_t id); /* NULL: it has none of that id */
 void sandbox_take_terminal(struct hutch_process *process, int fd);
+bool sandbox_is_reaped_by_others(void); /* once this process has ended */
 void sandbox_gone(struct hutch_sandbox *sandbox, const struct hutch_error *why);
 void sandbox_warn(struct hutch_sandbox *sandbox, const char *text);
 int sandbox_send(struct hutch_sandbox *sandbox, const struct message *message, const int *fds, unsigned count);

@@ -136,6 +136,7 @@ static int open_stream(struct launch_request *launch, unsigned index, const stru
 
 /* ---- the request ---- */
 
+/* Init ends at once where its end will be waited for; otherwise it would only compete with the owner for a processor. */
 static uint32_t end_flags(const struct hutch_command *command, bool is_main, bool discard_changes)
 {
 	if (is_main)
@@ -150,7 +151,7 @@ static int make_plan(struct launch_request *launch, const struct hutch_command *
 	CLEANUP_FREE void *bytes = NULL;
 	size_t size;
 	int ret = plan_command_build(&request->spec, command, request->workspace, &draft, err);
-	draft.fixed.flags |= end_flags(command, launch->process->is_main, request->spec.discard_changes);
+	draft.fixed.flags |= end_flags(command, launch->process->is_main, request->spec.discard_changes && !sandbox_is_reaped_by_others());
 	if (ret == 0)
 		ret = command_draft_encode(&draft, &bytes, &size, err);
 	command_draft_done(&draft);

@@ -330,7 +330,7 @@ void hutch_sandbox_free(struct hutch_sandbox *sandbox)
 }
 
 /* In the initial PID namespace, process 1 is an init, which reaps what we leave. In a container it may be anything. */
-static bool is_reaped_by_others(void)
+bool sandbox_is_reaped_by_others(void)
 {
 	struct stat st;
 	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == INITIAL_PID_NAMESPACE;
@@ -338,7 +338,7 @@ static bool is_reaped_by_others(void)
 
 void hutch_sandbox_abandon(struct hutch_sandbox *sandbox)
 {
-	if (!sandbox || (!sandbox->upper && is_reaped_by_others()))
+	if (!sandbox || (!sandbox->upper && sandbox_is_reaped_by_others()))
 		return; /* the end of this process is the end of init, and taking the namespaces apart is a tenth of a start */
 	guest_end(&sandbox->guest);
 	if (sandbox->upper)
