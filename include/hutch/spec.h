@@ -121,7 +121,7 @@ struct hutch_spec {
 	enum hutch_access workspace_access;
 	const struct hutch_mount *mounts;
 	size_t mounts_count;
-	bool discard_changes;      /* nobody will ask what was changed in copies: the sandbox ends with its main command, sooner */
+	bool discard_changes;      /* nobody will ask what was changed in copies: the sandbox may be gone as soon as its main command has ended */
 	const char *state_dir;     /* where uppers on disk, logs and records go; NULL: see hutch(1), "State" */
 
 	/* isolation */
