@@ -252,6 +252,8 @@ struct hutch_result {
 	size_t limits_enforced_count;
 	uint32_t limits_hit; /* HUTCH_LIMIT_* */
 	char **warnings;     /* NULL-terminated */
+	double throttled_ms; /* how long it was held back by limits.cpus_milli; -1: unknown, as is oom_kills */
+	int64_t oom_kills;   /* processes of it that the kernel killed for want of memory */
 };
 void hutch_result_free(struct hutch_result *result);
 

@@ -87,17 +87,21 @@ struct hutch_ulimit {
 	uint64_t value;   /* soft = hard; in the unit of setrlimit(2) */
 };
 
-/* 0 means: not asked for, the default holds. */
+/*
+ * Of a sandbox they bound all its commands together; a command may have its own besides. 0 means: not asked for, the
+ * default holds. What is asked for is held by cgroups v2 (Documentation/admin-guide/cgroup-v2.rst); where they cannot be
+ * had, it is the error HUTCH_E_UNENFORCEABLE, unless hutch_spec.best_effort names the limit.
+ */
 struct hutch_limits {
-	uint64_t memory_bytes;
-	uint64_t swap_bytes;   /* counts only when has_swap is set */
+	uint64_t memory_bytes; /* memory.max: the kernel kills the whole command that is over it, outcome memory_limit; at least 1 MiB */
+	uint64_t swap_bytes;   /* memory.swap.max; counts only when has_swap is set, else 0 as soon as memory_bytes is */
 	bool has_swap;
-	uint32_t cpus_milli;   /* 1500: one and a half processors */
-	uint64_t cpu_time_ms;  /* total CPU time */
-	uint32_t pids;         /* 0: 1024 */
-	uint64_t io_read_bps;
+	uint32_t cpus_milli;   /* cpu.max: 1500 is one and a half processors; at least 10 */
+	uint64_t cpu_time_ms;  /* total CPU time, user and system; the outcome is cpu_limit */
+	uint32_t pids;         /* pids.max: processes and threads; of a sandbox, 0 is 1024 */
+	uint64_t io_read_bps;  /* io.max of the disks that the sandbox's directories are on */
 	uint64_t io_write_bps;
-	uint64_t disk_bytes;   /* what may be written in all to the sandbox's own file systems; 0: the default bound */
+	uint64_t disk_bytes;   /* what may be written in all to the sandbox's own file systems; 0: the default bound; not for a command */
 	const struct hutch_ulimit *ulimits;
 	size_t ulimits_count;
 };
@@ -138,6 +142,11 @@ struct hutch_spec {
 
 	/* The sandbox outlives this process: a supervisor of its own keeps it, and it is found by id or name. */
 	bool detached;
+
+	/* cgroups */
+	bool may_move;             /* this process may be moved into a cgroup of its user's (a scope of systemd's), where that is the only way to enforce
+	                            * the limits; a detached sandbox's supervisor always may */
+	bool discard_usage;        /* nobody will look at what the commands used (memory, I/O, ...): no cgroup is made just to know it */
 };
 
 /* struct hutch_spec *: &HUTCH_SPEC(.limits.memory_bytes = 256 << 20) */
@@ -185,6 +194,7 @@ struct hutch_command {
 	enum hutch_on_output_limit on_output_limit;
 	enum hutch_on_exit on_exit;
 	bool check;              /* anything but exit code 0 is the error HUTCH_E_EXECUTION */
+	struct hutch_limits limits; /* of this command and all that it starts, besides the sandbox's */
 };
 
 /* struct hutch_command *: &HUTCH_COMMAND(.argv = argv) */

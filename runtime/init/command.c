@@ -24,6 +24,7 @@ struct command {
 	int pid;                /* what init waits for: the command, or its leader */
 	int group;              /* its process group */
 	int report;             /* read end, -1: closed */
+	int leaf;               /* its cgroup, -1: none */
 	int marker_fd;          /* keeps the marker's namespace, and so its number, from being used again; -1: none */
 	uint64_t marker;        /* of its tree, 0: none */
 	uint64_t pending;       /* signals that came before there was a process group to send them to */
@@ -47,6 +48,7 @@ static void forget(struct command *command)
 {
 	close_fd(&command->report);
 	close_fd(&command->marker_fd);
+	close_fd(&command->leaf);
 	launch_free(command->launch);
 	*command = commands[--commands_count];
 }
@@ -113,7 +115,7 @@ static int start(struct init *init, struct command *command, struct launch *laun
 		if (command->pid < 0) {
 			ret = command->pid;
 			close_fd(&command->report);
-		} else if (command->flags & PLAN_MARKED) {
+		} else if ((command->flags & PLAN_MARKED) && command->leaf < 0) {
 			command->marker = marker_pin(init, command->pid, &command->marker_fd);
 		}
 	}
@@ -131,18 +133,26 @@ static void send_terminal(const struct init *init, uint32_t id, int *master)
 	close_fd(master);
 }
 
-void command_start(struct init *init, const struct message *request, const int *fds, unsigned count)
+void command_start(struct init *init, const struct message *request, int *fds, unsigned count)
 {
 	struct launch *launch = NULL;
-	int master = -1;
+	int master = -1, leaf = -1;
+	if ((request->a & MESSAGE_LEAF) && count > 0)
+		leaf = fds[--count];
 	int ret = init->main_ended ? -ESRCH : commands_count == COMMANDS_MAX ? -EAGAIN : launch_new(init, fds, count, &launch);
 	if (ret == 0) {
 		struct command *command = &commands[commands_count];
-		*command = (struct command){.id = request->id, .report = -1, .marker_fd = -1, .launch = launch};
+		*command = (struct command){.id = request->id, .report = -1, .leaf = leaf, .marker_fd = -1, .launch = launch};
+		launch->leaf = leaf;
+		launch->leaf_owner = (uint32_t)request->b;
+		launch->is_fork = request->a & MESSAGE_FORK;
 		ret = start(init, command, launch, &master);
-		if (ret == 0)
+		if (ret == 0) {
 			commands_count++;
+			leaf = -1;
+		}
 	}
+	close_fd(&leaf);
 	if (ret < 0) {
 		launch_free(launch);
 		tell_not_started(init, request->id, STAGE_FORK, 0, -ret);
@@ -226,12 +236,20 @@ static void tell_main_ended(struct init *init, struct message *message)
 		sys_call1(SYS_exit_group, 0);
 }
 
+static void kill_tree(struct init *init, int leaf, uint64_t marker)
+{
+	if (leaf >= 0)
+		leaf_kill(init, leaf);
+	else
+		sweep(init, marker);
+}
+
 static void ended(struct init *init, struct command *command, struct message *message)
 {
 	uint32_t flags = command->flags;
 	uint64_t marker = command->marker;
-	int marker_fd = command->marker_fd;
-	command->marker_fd = -1; /* kept until the sweep is over */
+	int marker_fd = command->marker_fd, leaf = command->leaf;
+	command->marker_fd = command->leaf = -1; /* kept until the sweep is over */
 	bool failed = command->failed;
 	forget(command);
 	if (flags & PLAN_MAIN)
@@ -240,8 +258,9 @@ static void ended(struct init *init, struct command *command, struct message *me
 	if (flags & PLAN_KILL_REST)
 		commands_kill_all(init);
 	else if (flags & PLAN_KILL_TREE)
-		sweep(init, marker);
+		kill_tree(init, leaf, marker);
 	close_fd(&marker_fd);
+	close_fd(&leaf);
 	if (failed)
 		return; /* it never started, and that has been said */
 	if (flags & PLAN_WAIT_REST)
@@ -345,9 +364,11 @@ void command_kill(struct init *init, uint32_t id)
 		if (commands[i].id == id) {
 			uint64_t marker = commands[i].marker;
 			int pin = (int)sys_call3(SYS_fcntl, commands[i].marker_fd, F_DUPFD_CLOEXEC, 3);
+			int leaf = (int)sys_call3(SYS_fcntl, commands[i].leaf, F_DUPFD_CLOEXEC, 3); /* it leaves the table when it is reaped */
 			sys_call2(SYS_kill, commands[i].pid, 9 /* SIGKILL */); /* should it be without a marker */
-			sweep(init, marker);
+			kill_tree(init, leaf, marker);
 			close_fd(&pin);
+			close_fd(&leaf);
 			return;
 		}
 }

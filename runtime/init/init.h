@@ -111,7 +111,7 @@ int target_attach(struct init *init, int mount, const char *target, uint32_t fla
 /* ---- commands (command.c, launch.c, leader.c) ---- */
 
 /* Starts what MESSAGE_EXEC asks for; whatever goes wrong is told to the owner. Closes the descriptors. */
-void command_start(struct init *init, const struct message *request, const int *fds, unsigned count);
+void command_start(struct init *init, const struct message *request, int *fds, unsigned count);
 /* Descriptors to poll for, at most `capacity`; command_report() is called with what became readable. */
 unsigned commands_reports(const struct init *init, int *fds, unsigned capacity);
 void command_report(struct init *init, int fd);
@@ -122,6 +122,11 @@ void commands_kill_all(struct init *init);
 void command_kill(struct init *init, uint32_t id);
 /* Reaps what is ready and tells what ended. */
 void commands_reap(struct init *init);
+
+/* ---- leaf.c ---- */
+
+/* Kills everything in a command's cgroup and waits until nothing is left. */
+void leaf_kill(struct init *init, int leaf);
 
 /* ---- sweep.c ---- */
 

@@ -107,7 +107,7 @@ int launch_new(const struct init *init, const int *fds, unsigned count, struct l
 	launch->plan = plan;
 	launch->bytes = bytes;
 	launch->bytes_size = size;
-	launch->terminal = launch->report = -1;
+	launch->terminal = launch->report = launch->leaf = -1;
 	unsigned next = 1;
 	for (unsigned i = 0; i < 3; i++)
 		launch->streams[i] = plan.command->flags & PLAN_STREAM_FD(i) ? fds[next++] : -1;
@@ -124,17 +124,37 @@ void launch_free(struct launch *launch)
 	sys_call2(SYS_munmap, launch, launch->region_size);
 }
 
+static long clone_child(const struct sys_clone_args *args, void (*child)(void *), struct launch *launch)
+{
+	/* As whom the cgroup is entered: in a range, init may have another id than the owner of the cgroup. The child has what init
+	 * had at that moment, and its own stages set all ids. */
+	const struct plan_sandbox *sandbox = launch->init->plan.sandbox;
+	bool acts = launch->leaf >= 0 && (sandbox->flags & PLAN_RANGE) && launch->leaf_owner != sandbox->init_uid;
+	if (acts)
+		sys_call1(SYS_setfsuid, launch->leaf_owner);
+	long pid = sys_clone3(args, child, launch);
+	if (acts)
+		sys_call1(SYS_setfsuid, sandbox->init_uid);
+	return pid;
+}
+
 long launch_start(struct launch *launch)
 {
 	struct sys_clone_args args = {.exit_signal = SIG_CHILD};
-	if (launch->plan.command->flags & PLAN_MARKED)
+	if (launch->leaf >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)launch->leaf;
+	} else if (launch->plan.command->flags & PLAN_MARKED) {
 		args.flags |= CLONE_NEWUTS;
+	}
 	if (launch->terminal >= 0)
-		return sys_clone3(&args, leader_main, launch);
+		return clone_child(&args, leader_main, launch);
+	if (launch->is_fork)
+		return clone_child(&args, launch_child, launch);
 	args.flags |= CLONE_VM;
 	args.stack = (uint64_t)((char *)launch->stack_top - STACK_SIZE);
 	args.stack_size = STACK_SIZE;
-	return sys_clone3(&args, launch_child, launch);
+	return clone_child(&args, launch_child, launch);
 }
 
 bool launch_untrace(int pid, int status)

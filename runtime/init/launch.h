@@ -34,6 +34,9 @@ struct launch {
 	int streams[3];      /* -1: /dev/null */
 	int terminal;        /* the pty's peer, -1: none */
 	int report;          /* write end of the report pipe */
+	int leaf;            /* the cgroup to start in, -1: init's own */
+	uint32_t leaf_owner; /* the id that may do that */
+	bool is_fork;        /* no memory of init's is shared */
 	const char **argv, **env;
 	size_t region_size;  /* of the mapping that this struct is the start of */
 	const void *bytes;   /* the mapped plan */

@@ -17,7 +17,8 @@ enum message_type {
 	/* owner to init */
 	MESSAGE_GO = 1,    /* the id maps are written; read by the child before it becomes init */
 	MESSAGE_SETUP,     /* fds: plan, owner's pidfd, then what the plan's ops refer to */
-	MESSAGE_EXEC,      /* id; fds: plan, then one per stream that is not a pty */
+	MESSAGE_EXEC,      /* id; fds: plan, one per stream that is not a pty, with MESSAGE_LEAF its cgroup; a = MESSAGE_*, b = the
+	                    * id inside that may clone into the cgroup; from a client to its supervisor: limits */
 	MESSAGE_SIGNAL,    /* id, a = signal: to the command's process group */
 	MESSAGE_KILL,      /* id: the command and its whole tree */
 	MESSAGE_KILL_ALL,  /* everything but init */
@@ -30,10 +31,41 @@ enum message_type {
 	MESSAGE_TERMINAL,  /* id; fd: the master of its pty; comes before STARTED */
 	MESSAGE_STARTED,   /* id, value = layers that are absent for this command */
 	MESSAGE_NOT_STARTED, /* id, stage, item, a = errno, detail */
-	MESSAGE_EXITED,    /* id, a = wait status, value = wall time in us, user_us, system_us */
+	MESSAGE_EXITED,    /* id, a = wait status, value = wall time in us, user_us, system_us; from a supervisor to its client also
+	                    * usage, and b = 1 + enum hutch_outcome if it was ended for a limit that the supervisor holds */
 	MESSAGE_EMPTY,     /* the answer to KILL_ALL: nothing but init is left */
 	MESSAGE_STOPPED,   /* id, a = signal: the foreground job of a pty command has stopped */
 	MESSAGE_TYPES
+};
+
+#define MESSAGE_LEAF (1 << 0) /* the command starts in the cgroup that is the last fd */
+#define MESSAGE_FORK (1 << 1) /* it must not share init's memory until its exec: the kernel kills all that share a victim's */
+
+/* The limits of one command, for whoever makes its cgroup. 0: none. */
+struct message_limits {
+	uint64_t memory_bytes, swap_bytes, cpu_time_ms, io_read_bps, io_write_bps;
+	uint32_t cpus_milli, pids, grace_ms, has_swap;
+};
+
+/* What the cgroup of a command tells once the command has ended. */
+#define USAGE_CPU    (1u << 0) /* user_us, system_us, of the whole tree */
+#define USAGE_MEMORY (1u << 1) /* memory_peak */
+#define USAGE_PIDS   (1u << 2)
+#define USAGE_IO     (1u << 3)
+#define USAGE_OOM    (1u << 4) /* oom_kills */
+#define USAGE_THROTTLED (1u << 5)
+struct message_usage {
+	uint32_t known;         /* USAGE_* */
+	uint32_t limits_hit;    /* HUTCH_LIMIT_* */
+	uint64_t memory_peak, pids_peak, io_read, io_write, throttled_us;
+	uint32_t oom_kills;
+	uint32_t oom_scope;     /* enum oom_scope */
+};
+enum oom_scope {
+	OOM_NONE = 0,
+	OOM_COMMAND, /* over its own limit */
+	OOM_SANDBOX, /* over that of the sandbox */
+	OOM_HOST     /* over none of ours */
 };
 
 struct message {
@@ -43,9 +75,15 @@ struct message {
 	uint32_t stage, item;
 	uint64_t value;
 	uint64_t user_us, system_us;
-	char detail[80];
+	union {
+		char detail[80];
+		struct message_limits limits;
+		struct message_usage usage;
+	};
 };
 
 _Static_assert(sizeof(struct message) == 128, "both sides agree on the size");
+/* Whoever receives a message terminates `detail`. */
+_Static_assert(sizeof(struct message_limits) < sizeof ((struct message *)0)->detail && sizeof(struct message_usage) < sizeof ((struct message *)0)->detail, "the last byte is a 0");
 
 #endif
