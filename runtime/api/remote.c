@@ -76,6 +76,7 @@ static bool handle_wire(struct hutch_sandbox *sandbox, const struct message *mes
 		if (message->a < 0 || message->a >= HUTCH_SANDBOX_STATES)
 			return false;
 		sandbox->remote_state = (enum hutch_sandbox_state)message->a;
+		sandbox_note_suspension(sandbox, message->a == HUTCH_SANDBOX_PAUSED);
 		return true;
 	case WIRE_HELLO:
 	case WIRE_START:
@@ -299,6 +300,9 @@ static int keep_context(struct hutch_sandbox *sandbox, const struct pack_context
 	snprintf(sandbox->id, sizeof sandbox->id, "%s", context->id);
 	if (request_keep(&sandbox->request, &context->spec, &host, context->workspace, context->range, true) < 0 || keep_lists(sandbox, context) < 0)
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
+	sandbox->request.has_cgroup = context->has_cgroup;
+	sandbox->request.controllers = context->controllers;
+	sandbox->request.cgroup = context->cgroup ? strdup(context->cgroup) : NULL;
 	sandbox->is_ready = true;
 	sandbox->is_on_disk = context->is_on_disk;
 	sandbox->scratch_bytes = context->scratch_bytes;

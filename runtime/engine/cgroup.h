@@ -71,16 +71,17 @@ unsigned cgroups_collect(int base);
 
 struct leaf {
 	int dir;                  /* -1: none */
+	int kill, events;         /* cgroup.kill, cgroup.events */
 	uint32_t id;
 	uint64_t cpu_time_us;     /* its limit; 0: none */
 	int64_t check_ms;         /* when its CPU time must be looked at; INT64_MAX: never */
 	uint64_t sandbox_ooms, sandbox_pids; /* what had happened to the sandbox as a whole before */
 };
-#define LEAF_NONE ((struct leaf){.dir = -1, .check_ms = INT64_MAX})
+#define LEAF_NONE ((struct leaf){.dir = -1, .kill = -1, .events = -1, .check_ms = INT64_MAX})
 
 int leaf_make(struct cgroups *cgroups, uint32_t id, const struct hutch_limits *limits, struct leaf *ret, const char **ret_what);
-/* Fills in the message that starts the command; the descriptor that goes last with it is leaf->dir. */
-void leaf_announce(const struct cgroups *cgroups, struct message *message);
+/* Fills in the message that starts the command, and the descriptors that go last with it. */
+void leaf_announce(const struct cgroups *cgroups, const struct leaf *leaf, struct message *message, int fds[MESSAGE_LEAF_FDS]);
 /* Has it used up its CPU time? Sets when to look again. */
 bool leaf_is_over_cpu_time(struct leaf *leaf, int64_t now_ms);
 void leaf_usage(const struct cgroups *cgroups, const struct leaf *leaf, struct message_usage *ret, uint64_t *ret_user_us, uint64_t *ret_system_us);

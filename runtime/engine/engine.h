@@ -22,6 +22,7 @@
 
 #include <hutch/hutch.h>
 
+#include "engine/cgroup.h"
 #include "engine/guest.h"
 #include "plan/build.h"
 #include "plan/message.h"
@@ -88,6 +89,10 @@ struct hutch_process {
 	enum hutch_outcome reason;
 	int64_t deadline_ms;           /* monotonic; of the timeout, or of the next step of force */
 
+	struct leaf leaf;              /* its cgroup */
+	struct message_usage usage;    /* what that told in the end */
+	char *warning;                 /* about this command alone; NULL: none */
+
 	int status;
 	struct hutch_error error;      /* when not started */
 	bool started;
@@ -103,6 +108,9 @@ struct request {
 	struct plan_host host;
 	uint64_t range;                /* first id of the host, 0: a single id is mapped */
 	bool is_nosuid;                /* the filter refuses setuid and setgid bits */
+	bool has_cgroup;               /* each command is in a cgroup of its own */
+	uint32_t controllers;          /* ... with these CGROUP_* */
+	char *cgroup;                  /* path of the sandbox's, for people; NULL: it has none */
 };
 
 /* What a client of a detached sandbox does instead, by messages to its supervisor (api/remote.c). */
@@ -123,6 +131,7 @@ struct hutch_sandbox {
 	char id[40];
 	struct watch control;
 	struct guest guest;
+	struct cgroups cgroups;
 	bool is_ready, is_gone, is_freed;
 	bool was_ended;                /* by stop or kill */
 	struct hutch_error why;        /* of being gone; code 0: none was told */
@@ -148,7 +157,9 @@ struct hutch_sandbox {
 	struct hutch_process *main;    /* NULL: it has no main command */
 	uint32_t last_id;
 	bool is_suspended;
-	int64_t resumed_ms;            /* when a suspension was over */
+	int64_t suspended_ms, resumed_ms; /* when a suspension began, was over */
+	struct leaf cpu_budget;        /* CPU time of all commands together; its descriptor is cgroups.run */
+	bool is_over_cpu_time;
 	int64_t lifetime_ms, idle_since_ms, kill_at_ms; /* deadlines, monotonic; NO_DEADLINE: none */
 };
 
@@ -159,6 +170,9 @@ struct hutch {
 	int image;                     /* hutch-init, a sealed memfd; made at the first start */
 	int null;                      /* /dev/null, -1: not opened yet */
 	int trace;                     /* takes struct plan_trace of the next starts, -1: none; the benchmark's */
+	struct delegation *delegation; /* where cgroups can be made; NULL: not asked for yet */
+	uint32_t delegation_wanted;    /* ... and for which controllers */
+	bool delegation_moved;         /* ... and whether this process might be moved */
 	unsigned big_pipes;            /* enlarged pipes that are open: a user's budget for that is small */
 	uint64_t handled;              /* events handled, ever */
 };
@@ -175,12 +189,31 @@ void loop_set_deadlines(struct hutch *h);   /* after any change of a deadline */
 /* start.c */
 int sandbox_start(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_error *err);
 
+/* limits.c: which limit is held by what, and what is done when one is exceeded. */
+/* Makes the sandbox's cgroups if there is a reason to; *ret_init: that of init, -1: none. Limits that nothing can hold are an
+ * error, unless best_effort allows it. */
+int limits_prepare(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct draft *draft, int *ret_init, struct hutch_error *err);
+/* A command's own limits, and those of the sandbox that go by resource limits of each command here. */
+int limits_check_command(const struct hutch_sandbox *sandbox, const struct hutch_limits *limits, struct hutch_error *err);
+void limits_to_rlimits(const struct request *request, const struct hutch_limits *limits, struct command_draft *draft);
+void limits_to_message(const struct hutch_command *command, struct message *message);
+void limits_from_message(const struct message_limits *from, struct hutch_limits *ret);
+int limits_make_leaf(struct hutch_sandbox *sandbox, uint32_t id, const struct hutch_limits *limits, struct leaf *ret, struct hutch_error *err);
+const char *limits_enforcer(const struct request *request, uint32_t limit); /* "cgroup", "rlimit", "none" */
+/* The command has ended: what its leaf or (client) its supervisor says, and what that means for the outcome. */
+void limits_take_usage(struct hutch_process *process, const struct message *message);
+/* The first that is due of all CPU time limits of the sandbox; NO_DEADLINE: none. */
+int64_t limits_next_check(const struct hutch_sandbox *sandbox);
+void limits_check(struct hutch_sandbox *sandbox, int64_t now_ms);
+/* New limits for the sandbox as a whole; those that are 0 stay. */
+int limits_update(struct hutch_sandbox *sandbox, const struct hutch_limits *limits, struct hutch_error *err);
+
 /* exec.c: a command on its way to init. */
 int request_keep(struct request *request, const struct hutch_spec *spec, const struct plan_host *host, const char *workspace, uint64_t range, bool is_nosuid);
 void request_done(struct request *request);
 struct launch_request {
 	struct hutch_process *process;
-	int fds[4];                    /* of MESSAGE_EXEC */
+	int fds[4];                    /* of MESSAGE_EXEC; those of its cgroup follow */
 	bool owned[4];
 	unsigned count;
 };
@@ -197,6 +230,7 @@ void sandbox_take_terminal(struct hutch_process *process, int fd);
 bool sandbox_is_reaped_by_others(void); /* once this process has ended */
 void sandbox_gone(struct hutch_sandbox *sandbox, const struct hutch_error *why);
 void sandbox_warn(struct hutch_sandbox *sandbox, const char *text);
+void sandbox_note_suspension(struct hutch_sandbox *sandbox, bool is_suspended); /* timeouts of commands don't run meanwhile */
 int sandbox_send(struct hutch_sandbox *sandbox, const struct message *message, const int *fds, unsigned count);
 void sandbox_control_ready(struct watch *watch);
 void sandbox_stop(struct hutch_sandbox *sandbox, int64_t grace_ms);
@@ -206,6 +240,8 @@ int64_t sandbox_next_deadline(const struct hutch_sandbox *sandbox);
 /* process.c */
 void process_message(struct hutch_process *process, const struct message *message);
 void process_finish(struct hutch_process *process);
+void process_decide(struct hutch_process *process, enum hutch_outcome reason); /* the first reason stays */
+void process_warn(struct hutch_process *process, const char *text); /* in its own record */
 void process_end(struct hutch_process *process, enum hutch_outcome reason); /* TERM, and KILL after its grace */
 void process_stop(struct hutch_process *process); /* TERM; the sandbox is to end */
 void process_lost(struct hutch_process *process, const struct hutch_error *why); /* its sandbox is gone */

@@ -47,6 +47,7 @@ void request_done(struct request *request)
 {
 	free(request->ulimits);
 	free(request->workspace);
+	free(request->cgroup);
 	*request = (struct request){0};
 }
 
@@ -151,6 +152,7 @@ static int make_plan(struct launch_request *launch, const struct hutch_command *
 	CLEANUP_FREE void *bytes = NULL;
 	size_t size;
 	int ret = plan_command_build(&request->spec, command, request->workspace, &draft, err);
+	limits_to_rlimits(request, &command->limits, &draft);
 	draft.fixed.flags |= end_flags(command, launch->process->is_main, request->spec.discard_changes && !sandbox_is_reaped_by_others());
 	if (ret == 0)
 		ret = command_draft_encode(&draft, &bytes, &size, err);
@@ -172,13 +174,17 @@ int exec_prepare(struct hutch_sandbox *sandbox, const struct hutch_command *comm
 		return -HUTCH_E_NO_MEMORY;
 	if (is_main)
 		sandbox->main = launch.process;
-	error = make_plan(&launch, &checked, err);
+	error = limits_check_command(sandbox, &checked.limits, err);
+	if (error == 0)
+		error = make_plan(&launch, &checked, err);
 	if (error == 0)
 		error = open_stream(&launch, 0, &checked.in, err);
 	if (error == 0)
 		error = open_stream(&launch, 1, &checked.out, err);
 	if (error == 0)
 		error = open_stream(&launch, 2, &checked.err, err);
+	if (error == 0)
+		error = limits_make_leaf(sandbox, launch.process->id, &checked.limits, &launch.process->leaf, err);
 	if (error < 0) {
 		exec_done(&launch);
 		return error;
@@ -189,8 +195,18 @@ int exec_prepare(struct hutch_sandbox *sandbox, const struct hutch_command *comm
 
 int exec_send(int channel, const struct launch_request *launch, struct hutch_error *err)
 {
-	const struct message message = {.type = MESSAGE_EXEC, .id = launch->process->id};
-	int ret = channel_send_waiting(channel, &message, launch->fds, launch->count);
+	const struct hutch_process *process = launch->process;
+	struct message message = {.type = MESSAGE_EXEC, .id = process->id};
+	int fds[4 + MESSAGE_LEAF_FDS];
+	unsigned count = launch->count;
+	memcpy(fds, launch->fds, count * sizeof *fds);
+	if (process->leaf.dir >= 0) {
+		leaf_announce(&process->sandbox->cgroups, &process->leaf, &message, fds + count);
+		count += MESSAGE_LEAF_FDS;
+	} else if (process->sandbox->remote) {
+		limits_to_message(&process->settings, &message);
+	}
+	int ret = channel_send_waiting(channel, &message, fds, count);
 	return ret < 0 ? err_sys(err, HUTCH_E_GONE, -ret, "cannot talk to the sandbox's init") : 0;
 }
 
@@ -212,6 +228,8 @@ int hutch_sandbox_exec(struct hutch_sandbox *sandbox, const struct hutch_command
 		return err_set(err, HUTCH_E_STATE, "the sandbox is %s: it takes no command", hutch_sandbox_state_name((int)sandbox->remote_state));
 	if (sandbox->main && sandbox->main->state == HUTCH_PROCESS_ENDED)
 		return err_set(err, HUTCH_E_STATE, "the sandbox's main command has ended, and everything in it with it");
+	if (sandbox->remote ? sandbox->remote_state == HUTCH_SANDBOX_PAUSED : sandbox->is_suspended)
+		return err_hint(err, err_set(err, HUTCH_E_STATE, "the sandbox is paused"), "hutch resume");
 	struct hutch_process *before = sandbox->processes;
 	struct launch_request launch = {0};
 	int error = exec_prepare(sandbox, command, false, &launch, err);

@@ -126,9 +126,12 @@ void guest_release_stack(struct guest *guest)
 }
 
 /* Why would a kernel refuse to make namespaces? */
-static int explain_clone(struct hutch_error *err, int error)
+static int explain_clone(struct hutch_error *err, const struct guest_request *request, int error)
 {
 	bool filtered = prctl(PR_GET_SECCOMP) == 2;
+	if (request->cgroup >= 0 && (error == EACCES || error == EBUSY || error == ENOENT || error == ENODEV || error == EOPNOTSUPP))
+		return err_hint(err, err_stage(err, err_sys(err, HUTCH_E_UNENFORCEABLE, error, "the sandbox cannot be started in its cgroup"), "clone"),
+		                "see `hutch doctor`, cgroup; this process may lie outside of the part of the hierarchy that was delegated to its user");
 	if (filtered && (error == ENOSYS || error == EPERM))
 		return err_hint(err, err_stage(err, err_sys(err, HUTCH_E_NESTED, error, "a sandbox cannot be built here: a system call filter refuses new namespaces, as inside another hutch sandbox or a container"), "clone"),
 		                "run hutch outside of the sandbox; in a container, allow it clone3 and unshare (for Docker: --security-opt seccomp=unconfined)");
@@ -157,10 +160,11 @@ static int clone_child(const struct guest_request *request, struct child *child,
 {
 	struct sys_clone_args args = {
 		.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD | CLONE_VM | CLONE_CLEAR_SIGHAND |
-		         (request->own_network ? CLONE_NEWNET : 0) | (child->wait_for_go ? 0 : CLONE_VFORK),
+		         (request->own_network ? CLONE_NEWNET : 0) | (child->wait_for_go ? 0 : CLONE_VFORK) | (request->cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
 		.pidfd = (uint64_t)(uintptr_t)&guest->pidfd,
 		.stack = (uint64_t)(uintptr_t)guest->stack,
 		.stack_size = STACK_SIZE,
+		.cgroup = request->cgroup >= 0 ? (uint64_t)request->cgroup : 0,
 	};
 	sigset_t all, before;
 	sigfillset(&all);
@@ -168,7 +172,7 @@ static int clone_child(const struct guest_request *request, struct child *child,
 	long pid = sys_clone3(&args, child_main, child);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (pid < 0)
-		return explain_clone(err, (int)-pid);
+		return explain_clone(err, request, (int)-pid);
 	guest->pid = (pid_t)pid;
 	return 0;
 }

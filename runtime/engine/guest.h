@@ -25,6 +25,7 @@ struct guest_request {
 	int image;           /* hutch-init */
 	int channel;         /* init's end of the control socket; stays the caller's, as do all three */
 	int owner;           /* pidfd of the caller; all three are above 2 */
+	int cgroup;          /* that init starts in; -1: the caller's */
 	bool own_network;
 	uint32_t inside;     /* single id: what the caller is called inside */
 	uid_t uid;

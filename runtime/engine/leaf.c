@@ -41,14 +41,25 @@ static void remove_lingering(struct cgroups *cgroups)
 	cgroups->lingering_count = kept;
 }
 
-static int prepare(struct cgroups *cgroups, const struct leaf *leaf, const struct hutch_limits *limits, const char **ret_what)
+static void close_all(struct leaf *leaf)
 {
-	static const char *const files[] = {"cgroup.procs", "cgroup.kill"};
+	cleanup_close(&leaf->dir);
+	cleanup_close(&leaf->kill);
+	cleanup_close(&leaf->events);
+	leaf->dir = leaf->kill = leaf->events = -1;
+}
+
+static int prepare(struct cgroups *cgroups, struct leaf *leaf, const struct hutch_limits *limits, const char **ret_what)
+{
 	int ret = 0;
-	for (unsigned i = 0; ret == 0 && cgroups->user != (uid_t)-1 && i < 2; i++) {
-		*ret_what = files[i];
-		ret = fchownat(leaf->dir, files[i], cgroups->user, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-	}
+	*ret_what = "cgroup.procs";
+	if (cgroups->user != (uid_t)-1) /* init must be able to clone into it */
+		ret = fchownat(leaf->dir, *ret_what, cgroups->user, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	*ret_what = "cgroup.kill";
+	leaf->kill = openat(leaf->dir, *ret_what, O_WRONLY | O_CLOEXEC);
+	leaf->events = openat(leaf->dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	if (leaf->kill < 0 || leaf->events < 0)
+		return -errno;
 	if (ret == 0 && (cgroups->controllers & CGROUP_MEMORY)) {
 		*ret_what = "memory.oom.group";
 		ret = cgroup_write(leaf->dir, *ret_what, "1");
@@ -59,7 +70,7 @@ static int prepare(struct cgroups *cgroups, const struct leaf *leaf, const struc
 int leaf_make(struct cgroups *cgroups, uint32_t id, const struct hutch_limits *limits, struct leaf *ret, const char **ret_what)
 {
 	char name[16];
-	struct leaf leaf = {.dir = -1, .id = id, .cpu_time_us = limits->cpu_time_ms * 1000, .check_ms = INT64_MAX};
+	struct leaf leaf = {.dir = -1, .kill = -1, .events = -1, .id = id, .cpu_time_us = limits->cpu_time_ms * 1000, .check_ms = INT64_MAX};
 	if (cgroups->lingering_count > 0)
 		remove_lingering(cgroups);
 	leaf_name(id, name);
@@ -69,7 +80,7 @@ int leaf_make(struct cgroups *cgroups, uint32_t id, const struct hutch_limits *l
 	leaf.dir = openat(cgroups->run, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int error = leaf.dir < 0 ? -errno : prepare(cgroups, &leaf, limits, ret_what);
 	if (error < 0) {
-		cleanup_close(&leaf.dir);
+		close_all(&leaf);
 		unlinkat(cgroups->run, name, AT_REMOVEDIR);
 		return error;
 	}
@@ -83,8 +94,11 @@ int leaf_make(struct cgroups *cgroups, uint32_t id, const struct hutch_limits *l
 	return 0;
 }
 
-void leaf_announce(const struct cgroups *cgroups, struct message *message)
+void leaf_announce(const struct cgroups *cgroups, const struct leaf *leaf, struct message *message, int fds[MESSAGE_LEAF_FDS])
 {
+	fds[0] = leaf->dir;
+	fds[1] = leaf->kill;
+	fds[2] = leaf->events;
 	message->a = MESSAGE_LEAF | (cgroups->controllers & CGROUP_MEMORY ? MESSAGE_FORK : 0);
 	message->b = (int32_t)cgroups->user_inside;
 }
@@ -189,8 +203,7 @@ void leaf_remove(struct cgroups *cgroups, struct leaf *leaf)
 	char name[16];
 	if (leaf->dir < 0)
 		return;
-	cleanup_close(&leaf->dir);
-	leaf->dir = -1;
+	close_all(leaf);
 	leaf->check_ms = INT64_MAX;
 	leaf_name(leaf->id, name);
 	if (cgroups->run >= 0 && unlinkat(cgroups->run, name, AT_REMOVEDIR) < 0 && errno == EBUSY)

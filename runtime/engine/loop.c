@@ -160,6 +160,9 @@ void hutch_free(struct hutch *h)
 	uv_loop_close(&h->loop);
 	cleanup_close(&h->image);
 	cleanup_close(&h->null);
+	if (h->delegation)
+		delegation_done(h->delegation);
+	free(h->delegation);
 	free(h);
 }
 

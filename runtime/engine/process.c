@@ -58,7 +58,7 @@ void process_force(struct hutch_process *process, enum force force)
 	loop_set_deadlines(process->sandbox->h);
 }
 
-static void decide(struct hutch_process *process, enum hutch_outcome reason)
+void process_decide(struct hutch_process *process, enum hutch_outcome reason)
 {
 	if (process->has_reason)
 		return;
@@ -66,22 +66,34 @@ static void decide(struct hutch_process *process, enum hutch_outcome reason)
 	process->reason = reason;
 }
 
+void process_warn(struct hutch_process *process, const char *text)
+{
+	if (!process->warning)
+		process->warning = strdup(text);
+}
+
+/* Time does not run for a command that is paused, but for what is done to end it. */
+static bool is_paused(const struct hutch_process *process)
+{
+	return process->sandbox->is_suspended && process->force == FORCE_NONE;
+}
+
 void process_deadline(struct hutch_process *process, int64_t now)
 {
-	if (process->state == HUTCH_PROCESS_ENDED || now < process->deadline_ms)
+	if (process->state == HUTCH_PROCESS_ENDED || now < process->deadline_ms || is_paused(process))
 		return;
 	if (process->force == FORCE_NONE) {
-		decide(process, HUTCH_OUTCOME_TIMEOUT);
+		process_decide(process, HUTCH_OUTCOME_TIMEOUT);
 		process_force(process, FORCE_TERM);
 		return;
 	}
-	decide(process, HUTCH_OUTCOME_KILLED);
+	process_decide(process, HUTCH_OUTCOME_KILLED);
 	process_force(process, process->force + 1);
 }
 
 int64_t process_next_deadline(const struct hutch_process *process)
 {
-	return process->state == HUTCH_PROCESS_ENDED ? NO_DEADLINE : process->deadline_ms;
+	return process->state == HUTCH_PROCESS_ENDED || is_paused(process) ? NO_DEADLINE : process->deadline_ms;
 }
 
 /* ---- what init tells ---- */
@@ -138,6 +150,7 @@ static void exited(struct hutch_process *process, const struct message *message)
 	process->wall_ms = (double)message->value / 1000;
 	process->user_ms = (double)message->user_us / 1000;
 	process->system_ms = (double)message->system_us / 1000;
+	limits_take_usage(process, message);
 	process_finish(process);
 }
 
@@ -164,6 +177,7 @@ void process_message(struct hutch_process *process, const struct message *messag
 		struct message clean = *message;
 		clean.a = clean_errno(message->a);
 		set_error(process, &clean);
+		leaf_remove(&process->sandbox->cgroups, &process->leaf);
 		process_finish(process);
 		break;
 	}
@@ -193,13 +207,13 @@ void process_message(struct hutch_process *process, const struct message *messag
 
 void process_end(struct hutch_process *process, enum hutch_outcome reason)
 {
-	decide(process, reason);
+	process_decide(process, reason);
 	process_force(process, FORCE_TERM);
 }
 
 void process_stop(struct hutch_process *process)
 {
-	decide(process, HUTCH_OUTCOME_KILLED);
+	process_decide(process, HUTCH_OUTCOME_KILLED);
 	send_simple(process, MESSAGE_SIGNAL, SIGTERM);
 	send_simple(process, MESSAGE_SIGNAL, SIGCONT);
 }
@@ -222,7 +236,8 @@ void process_lost(struct hutch_process *process, const struct hutch_error *why)
 		process->wall_ms = (double)(loop_now_ms() - process->started_ms);
 		if (!process->has_reason && !process->sandbox->was_ended)
 			sandbox_warn(process->sandbox, "the sandbox's init ended unexpectedly; everything in it was killed");
-		decide(process, HUTCH_OUTCOME_KILLED);
+		limits_take_usage(process, NULL);
+		process_decide(process, HUTCH_OUTCOME_KILLED);
 	}
 	process_finish(process);
 }
@@ -254,7 +269,7 @@ struct hutch_process *process_new(struct hutch_sandbox *sandbox, const struct hu
 	}
 	*process = (struct hutch_process){
 		.sandbox = sandbox, .next = sandbox->processes, .id = ++sandbox->last_id, .is_main = is_main, .argv = argv, .cwd = cwd, .settings = *command,
-		.pty = -1, .log = -1, .deadline_ms = command->timeout_ms ? loop_deadline_ms(command->timeout_ms) : NO_DEADLINE,
+		.pty = -1, .log = -1, .leaf = LEAF_NONE, .deadline_ms = command->timeout_ms ? loop_deadline_ms(command->timeout_ms) : NO_DEADLINE,
 		.wall_ms = -1, .user_ms = -1, .system_ms = -1,
 	};
 	process->out.is_streamed = command->out.io == HUTCH_IO_STREAM;
@@ -275,7 +290,7 @@ struct hutch_process *process_new_kept(struct hutch_sandbox *sandbox, uint32_t i
 	}
 	*process = (struct hutch_process){
 		.sandbox = sandbox, .next = sandbox->processes, .id = id, .is_kept = true, .state = HUTCH_PROCESS_RUNNING, .argv = copy,
-		.pty = -1, .log = -1, .deadline_ms = NO_DEADLINE, .wall_ms = -1, .user_ms = -1, .system_ms = -1,
+		.pty = -1, .log = -1, .leaf = LEAF_NONE, .deadline_ms = NO_DEADLINE, .wall_ms = -1, .user_ms = -1, .system_ms = -1,
 	};
 	sandbox->processes = process;
 	return process;
@@ -294,6 +309,7 @@ void process_drop(struct hutch_process *process)
 	loop_unwatch(&process->in);
 	cleanup_close(&process->pty);
 	cleanup_close(&process->log);
+	leaf_remove(&process->sandbox->cgroups, &process->leaf);
 	loop_flush(process->sandbox->h);
 	blob_release(process->out.data);
 	blob_release(process->err.data);
@@ -302,6 +318,7 @@ void process_drop(struct hutch_process *process)
 		free(*arg);
 	free(process->argv);
 	free(process->cwd);
+	free(process->warning);
 	free(process);
 }
 
@@ -338,7 +355,7 @@ int hutch_process_kill(struct hutch_process *process, struct hutch_error *err)
 		return ret;
 	if (process->is_kept)
 		return process->sandbox->remote->signal(process, REMOTE_KILL, err);
-	decide(process, HUTCH_OUTCOME_KILLED);
+	process_decide(process, HUTCH_OUTCOME_KILLED);
 	process_force(process, FORCE_KILL);
 	return 0;
 }

@@ -99,31 +99,60 @@ static void add_limit(struct hutch_result *result, const char *name, uint64_t va
 	limit->value = value;
 }
 
+/* The command's own limit where it has one, else the sandbox's. */
+static void add_one(struct hutch_result *result, const struct request *request, uint32_t limit, const char *name, uint64_t own, uint64_t all)
+{
+	if (own || all)
+		add_limit(result, name, own ? own : all, limits_enforcer(request, limit));
+}
+
 static int set_limits(const struct hutch_process *process, struct hutch_result *result)
 {
 	const struct hutch_sandbox *sandbox = process->sandbox;
-	const struct hutch_limits *limits = &sandbox->request.spec.limits;
+	const struct request *request = &sandbox->request;
+	const struct hutch_limits *all = &request->spec.limits, *own = &process->settings.limits;
 	result->limits_enforced = calloc(10, sizeof *result->limits_enforced);
 	if (!result->limits_enforced)
 		return -1;
-	add_limit(result, "pids", limits->pids, "rlimit");
+	add_one(result, request, HUTCH_LIMIT_PIDS, "pids", own->pids, all->pids);
 	add_limit(result, "disk", sandbox->scratch_bytes, sandbox->is_on_disk ? "none" : "tmpfs");
 	if (process->settings.timeout_ms)
 		add_limit(result, "timeout", process->settings.timeout_ms, "timer");
-	/* what was asked for and allowed not to be had */
-	if (limits->memory_bytes)
-		add_limit(result, "memory", limits->memory_bytes, "none");
-	if (limits->has_swap)
-		add_limit(result, "swap", limits->swap_bytes, "none");
-	if (limits->cpus_milli)
-		add_limit(result, "cpus", limits->cpus_milli, "none");
-	if (limits->cpu_time_ms)
-		add_limit(result, "cpu-time", limits->cpu_time_ms, "none");
-	if (limits->io_read_bps)
-		add_limit(result, "io-read", limits->io_read_bps, "none");
-	if (limits->io_write_bps)
-		add_limit(result, "io-write", limits->io_write_bps, "none");
+	add_one(result, request, HUTCH_LIMIT_MEMORY, "memory", own->memory_bytes, all->memory_bytes);
+	if (own->has_swap || all->has_swap || own->memory_bytes || all->memory_bytes)
+		add_limit(result, "swap", own->has_swap ? own->swap_bytes : all->has_swap ? all->swap_bytes : 0, limits_enforcer(request, HUTCH_LIMIT_SWAP));
+	if (own->cpus_milli || all->cpus_milli) /* in thousandths */
+		add_limit(result, "cpus", own->cpus_milli ? own->cpus_milli : all->cpus_milli, limits_enforcer(request, HUTCH_LIMIT_CPUS));
+	add_one(result, request, HUTCH_LIMIT_CPU_TIME, "cpu-time", own->cpu_time_ms, all->cpu_time_ms);
+	add_one(result, request, HUTCH_LIMIT_IO, "io-read", own->io_read_bps, all->io_read_bps);
+	add_one(result, request, HUTCH_LIMIT_IO, "io-write", own->io_write_bps, all->io_write_bps);
 	return 0;
+}
+
+static void set_usage(const struct hutch_process *process, struct hutch_result *result)
+{
+	const struct message_usage *usage = &process->usage;
+	result->memory_peak_bytes = usage->known & USAGE_MEMORY ? (int64_t)usage->memory_peak : -1;
+	result->pids_peak = usage->known & USAGE_PIDS ? (int64_t)usage->pids_peak : -1;
+	result->io_read_bytes = usage->known & USAGE_IO ? (int64_t)usage->io_read : -1;
+	result->io_write_bytes = usage->known & USAGE_IO ? (int64_t)usage->io_write : -1;
+	result->oom_kills = usage->known & USAGE_OOM ? (int64_t)usage->oom_kills : -1;
+	result->throttled_ms = usage->known & USAGE_THROTTLED ? (double)usage->throttled_us / 1000 : -1;
+	result->limits_hit = usage->limits_hit;
+}
+
+/* The sandbox's warnings, and the one that is about this command. */
+static char **copy_warnings(const struct hutch_process *process)
+{
+	const struct hutch_sandbox *sandbox = process->sandbox;
+	char **copy = calloc(sandbox->warnings_count + 2, sizeof *copy);
+	size_t count = 0;
+	for (; copy && count < sandbox->warnings_count; count++)
+		if (!(copy[count] = strdup(sandbox->warnings[count])))
+			return copy;
+	if (copy && process->warning)
+		copy[count] = strdup(process->warning);
+	return copy;
 }
 
 int result_make(const struct hutch_process *process, struct hutch_result **ret, struct hutch_error *err)
@@ -138,9 +167,9 @@ int result_make(const struct hutch_process *process, struct hutch_result **ret, 
 	result->wall_ms = process->wall_ms;
 	result->user_ms = process->user_ms;
 	result->system_ms = process->system_ms;
-	result->memory_peak_bytes = result->pids_peak = result->io_read_bytes = result->io_write_bytes = -1;
+	set_usage(process, result);
 	result->command = copy_list(process->argv);
-	result->warnings = copy_list(sandbox->warnings);
+	result->warnings = copy_warnings(process);
 	if (!result->command || !result->warnings || share_output(&process->out, &result->out) < 0 || share_output(&process->err, &result->err) < 0 ||
 	    set_limits(process, result) < 0) {
 		hutch_result_free(result);

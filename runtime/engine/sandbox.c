@@ -53,6 +53,8 @@ void sandbox_gone(struct hutch_sandbox *sandbox, const struct hutch_error *why)
 	loop_unwatch(&sandbox->control);
 	for (struct hutch_process *process = sandbox->processes; process; process = process->next)
 		process_lost(process, why);
+	sandbox->cpu_budget = LEAF_NONE;
+	cgroups_remove(&sandbox->cgroups);
 }
 
 /* ---- time ---- */
@@ -62,6 +64,8 @@ int64_t sandbox_next_deadline(const struct hutch_sandbox *sandbox)
 	if (sandbox->is_gone)
 		return NO_DEADLINE;
 	int64_t next = sandbox->lifetime_ms < sandbox->kill_at_ms ? sandbox->lifetime_ms : sandbox->kill_at_ms;
+	int64_t check = limits_next_check(sandbox);
+	next = check < next ? check : next;
 	for (const struct hutch_process *process = sandbox->processes; process; process = process->next) {
 		int64_t deadline = process_next_deadline(process);
 		next = deadline < next ? deadline : next;
@@ -85,6 +89,8 @@ void sandbox_deadline(struct hutch_sandbox *sandbox, int64_t now)
 	}
 	for (struct hutch_process *process = sandbox->processes; process; process = process->next)
 		process_deadline(process, now);
+	if (!sandbox->is_gone && now >= limits_next_check(sandbox))
+		limits_check(sandbox, now);
 }
 
 /* TERM to every command, and when the grace is over the end of init, which is the end of everything. */
@@ -222,6 +228,8 @@ struct hutch_sandbox *sandbox_new(struct hutch *h, const char *id, struct hutch_
 	sandbox->range_lock = sandbox->upper_lock = -1;
 	sandbox->workspace_op = ~0u;
 	sandbox->guest = (struct guest){.pid = -1, .pidfd = -1};
+	sandbox->cgroups = CGROUPS_NONE;
+	sandbox->cpu_budget = LEAF_NONE;
 	sandbox->lifetime_ms = sandbox->kill_at_ms = NO_DEADLINE;
 	if (id)
 		snprintf(sandbox->id, sizeof sandbox->id, "%s", id);
@@ -338,9 +346,10 @@ bool sandbox_is_reaped_by_others(void)
 
 void hutch_sandbox_abandon(struct hutch_sandbox *sandbox)
 {
-	if (!sandbox || (!sandbox->upper && sandbox_is_reaped_by_others()))
+	if (!sandbox || (!sandbox->upper && !cgroups_exist(&sandbox->cgroups) && sandbox_is_reaped_by_others()))
 		return; /* the end of this process is the end of init, and taking the namespaces apart is a tenth of a start */
 	guest_end(&sandbox->guest);
+	cgroups_remove(&sandbox->cgroups);
 	if (sandbox->upper)
 		remove_tree(AT_FDCWD, sandbox->upper);
 }
@@ -355,19 +364,33 @@ struct hutch_process *hutch_sandbox_main(struct hutch_sandbox *sandbox)
 	return sandbox->main;
 }
 
+void sandbox_note_suspension(struct hutch_sandbox *sandbox, bool is_suspended)
+{
+	int64_t now = loop_now_ms();
+	if (sandbox->is_suspended == is_suspended)
+		return;
+	sandbox->is_suspended = is_suspended;
+	*(is_suspended ? &sandbox->suspended_ms : &sandbox->resumed_ms) = now;
+	for (struct hutch_process *process = sandbox->processes; process && !is_suspended; process = process->next) {
+		if (process->state == HUTCH_PROCESS_STOPPED)
+			process->state = HUTCH_PROCESS_RUNNING;
+		if (process->force == FORCE_NONE && process->deadline_ms != NO_DEADLINE)
+			process->deadline_ms += now - sandbox->suspended_ms;
+	}
+	loop_set_deadlines(sandbox->h);
+}
+
 int hutch_sandbox_suspend(struct hutch_sandbox *sandbox, bool stop, struct hutch_error *err)
 {
 	const struct message message = {.type = MESSAGE_SUSPEND, .a = stop};
 	if (sandbox->remote)
 		return sandbox->remote->suspend(sandbox, stop, err);
-	int ret = sandbox_send(sandbox, &message, NULL, 0);
+	if (sandbox->is_gone)
+		return err_set(err, HUTCH_E_GONE, "the sandbox has ended");
+	int ret = cgroups_exist(&sandbox->cgroups) ? cgroups_freeze(&sandbox->cgroups, stop) : sandbox_send(sandbox, &message, NULL, 0);
 	if (ret < 0)
-		return err_sys(err, HUTCH_E_GONE, -ret, "the sandbox has ended");
-	sandbox->is_suspended = stop;
-	sandbox->resumed_ms = loop_now_ms();
-	for (struct hutch_process *process = sandbox->processes; process && !stop; process = process->next)
-		if (process->state == HUTCH_PROCESS_STOPPED)
-			process->state = HUTCH_PROCESS_RUNNING;
+		return err_sys(err, ret == -EPIPE ? HUTCH_E_GONE : HUTCH_E_SYSTEM, -ret, "the sandbox cannot be %s", stop ? "paused" : "resumed");
+	sandbox_note_suspension(sandbox, stop);
 	return 0;
 }
 

@@ -41,6 +41,7 @@ struct start {
 	int setup_fds[MESSAGE_FDS];
 	unsigned setup_count, owned_from, owned_to; /* setup_fds[owned_from..owned_to) are closed here */
 	int channels[2];
+	int cgroup;                          /* init's; -1: none */
 };
 
 static void start_done(struct start *start)
@@ -53,6 +54,7 @@ static void start_done(struct start *start)
 	exec_done(&start->launch);
 	cleanup_close(&start->channels[0]);
 	cleanup_close(&start->channels[1]);
+	cleanup_close(&start->cgroup);
 }
 
 /* ---- who ---- */
@@ -301,6 +303,7 @@ static int launch(struct start *start, struct hutch_error *err)
 		.image = h->image,
 		.channel = start->channels[1],
 		.owner = start->setup_fds[1],
+		.cgroup = start->cgroup,
 		.own_network = start->spec.net == HUTCH_NET_NONE,
 		.inside = start->spec.uid,
 		.uid = start->host.uid,
@@ -363,10 +366,12 @@ static int keep(struct start *start, struct hutch_error *err)
 
 int sandbox_start(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_error *err)
 {
-	struct start start = {.sandbox = sandbox, .command = command, .channels = {-1, -1}};
+	struct start start = {.sandbox = sandbox, .command = command, .channels = {-1, -1}, .cgroup = -1};
 	int ret = make_plan(&start, spec, err);
 	if (ret == 0)
 		ret = keep(&start, err);
+	if (ret == 0)
+		ret = err_stage(err, limits_prepare(sandbox, &start.spec, &start.draft, &start.cgroup, err), "plan");
 	if (ret == 0 && command)
 		ret = exec_prepare(sandbox, command, true, &start.launch, err);
 	if (ret == 0)
@@ -396,7 +401,7 @@ static int describe(struct start *start, const struct hutch_command *command, ch
 int hutch_plan_text(struct hutch *h, const struct hutch_spec *spec, const struct hutch_command *command, char **ret, struct hutch_error *err)
 {
 	struct hutch_sandbox dummy = {.h = h, .range_lock = -1, .upper_lock = -1, .id = "dry-run"};
-	struct start start = {.sandbox = &dummy, .command = command, .channels = {-1, -1}};
+	struct start start = {.sandbox = &dummy, .command = command, .channels = {-1, -1}, .cgroup = -1};
 	int error = make_plan(&start, spec, err);
 	if (error == 0)
 		error = describe(&start, command, ret, err);

@@ -24,7 +24,7 @@ struct command {
 	int pid;                /* what init waits for: the command, or its leader */
 	int group;              /* its process group */
 	int report;             /* read end, -1: closed */
-	int leaf;               /* its cgroup, -1: none */
+	struct leaf leaf;       /* its cgroup */
 	int marker_fd;          /* keeps the marker's namespace, and so its number, from being used again; -1: none */
 	uint64_t marker;        /* of its tree, 0: none */
 	uint64_t pending;       /* signals that came before there was a process group to send them to */
@@ -48,7 +48,7 @@ static void forget(struct command *command)
 {
 	close_fd(&command->report);
 	close_fd(&command->marker_fd);
-	close_fd(&command->leaf);
+	leaf_close(&command->leaf);
 	launch_free(command->launch);
 	*command = commands[--commands_count];
 }
@@ -115,7 +115,7 @@ static int start(struct init *init, struct command *command, struct launch *laun
 		if (command->pid < 0) {
 			ret = command->pid;
 			close_fd(&command->report);
-		} else if ((command->flags & PLAN_MARKED) && command->leaf < 0) {
+		} else if ((command->flags & PLAN_MARKED) && command->leaf.kill < 0) {
 			command->marker = marker_pin(init, command->pid, &command->marker_fd);
 		}
 	}
@@ -133,27 +133,35 @@ static void send_terminal(const struct init *init, uint32_t id, int *master)
 	close_fd(master);
 }
 
-void command_start(struct init *init, const struct message *request, int *fds, unsigned count)
+/* Takes the descriptors of the command's cgroup off the end of those that came. */
+static int take_leaf(const struct message *request, const int *fds, unsigned *count, struct leaf *ret)
+{
+	if (!(request->a & MESSAGE_LEAF) || *count < MESSAGE_LEAF_FDS)
+		return -1;
+	*count -= MESSAGE_LEAF_FDS;
+	*ret = (struct leaf){.kill = fds[*count + 1], .events = fds[*count + 2]};
+	return fds[*count];
+}
+
+void command_start(struct init *init, const struct message *request, const int *fds, unsigned count)
 {
 	struct launch *launch = NULL;
-	int master = -1, leaf = -1;
-	if ((request->a & MESSAGE_LEAF) && count > 0)
-		leaf = fds[--count];
+	struct leaf leaf = LEAF_NONE;
+	int master = -1, directory = take_leaf(request, fds, &count, &leaf);
 	int ret = init->main_ended ? -ESRCH : commands_count == COMMANDS_MAX ? -EAGAIN : launch_new(init, fds, count, &launch);
 	if (ret == 0) {
 		struct command *command = &commands[commands_count];
 		*command = (struct command){.id = request->id, .report = -1, .leaf = leaf, .marker_fd = -1, .launch = launch};
-		launch->leaf = leaf;
+		launch->leaf = directory;
 		launch->leaf_owner = (uint32_t)request->b;
 		launch->is_fork = request->a & MESSAGE_FORK;
 		ret = start(init, command, launch, &master);
-		if (ret == 0) {
+		if (ret == 0)
 			commands_count++;
-			leaf = -1;
-		}
 	}
-	close_fd(&leaf);
+	close_fd(&directory);
 	if (ret < 0) {
+		leaf_close(&leaf);
 		launch_free(launch);
 		tell_not_started(init, request->id, STAGE_FORK, 0, -ret);
 	} else {
@@ -236,9 +244,9 @@ static void tell_main_ended(struct init *init, struct message *message)
 		sys_call1(SYS_exit_group, 0);
 }
 
-static void kill_tree(struct init *init, int leaf, uint64_t marker)
+static void kill_tree(struct init *init, const struct leaf *leaf, uint64_t marker)
 {
-	if (leaf >= 0)
+	if (leaf->kill >= 0)
 		leaf_kill(init, leaf);
 	else
 		sweep(init, marker);
@@ -248,8 +256,10 @@ static void ended(struct init *init, struct command *command, struct message *me
 {
 	uint32_t flags = command->flags;
 	uint64_t marker = command->marker;
-	int marker_fd = command->marker_fd, leaf = command->leaf;
-	command->marker_fd = command->leaf = -1; /* kept until the sweep is over */
+	int marker_fd = command->marker_fd;
+	struct leaf leaf = command->leaf;
+	command->marker_fd = -1; /* kept until the tree is dead */
+	command->leaf = LEAF_NONE;
 	bool failed = command->failed;
 	forget(command);
 	if (flags & PLAN_MAIN)
@@ -258,9 +268,9 @@ static void ended(struct init *init, struct command *command, struct message *me
 	if (flags & PLAN_KILL_REST)
 		commands_kill_all(init);
 	else if (flags & PLAN_KILL_TREE)
-		kill_tree(init, leaf, marker);
+		kill_tree(init, &leaf, marker);
 	close_fd(&marker_fd);
-	close_fd(&leaf);
+	leaf_close(&leaf);
 	if (failed)
 		return; /* it never started, and that has been said */
 	if (flags & PLAN_WAIT_REST)
@@ -364,11 +374,12 @@ void command_kill(struct init *init, uint32_t id)
 		if (commands[i].id == id) {
 			uint64_t marker = commands[i].marker;
 			int pin = (int)sys_call3(SYS_fcntl, commands[i].marker_fd, F_DUPFD_CLOEXEC, 3);
-			int leaf = (int)sys_call3(SYS_fcntl, commands[i].leaf, F_DUPFD_CLOEXEC, 3); /* it leaves the table when it is reaped */
+			struct leaf leaf = {.kill = (int)sys_call3(SYS_fcntl, commands[i].leaf.kill, F_DUPFD_CLOEXEC, 3),
+			                    .events = (int)sys_call3(SYS_fcntl, commands[i].leaf.events, F_DUPFD_CLOEXEC, 3)};
 			sys_call2(SYS_kill, commands[i].pid, 9 /* SIGKILL */); /* should it be without a marker */
-			kill_tree(init, leaf, marker);
+			kill_tree(init, &leaf, marker); /* the command leaves the table when it is reaped */
 			close_fd(&pin);
-			close_fd(&leaf);
+			leaf_close(&leaf);
 			return;
 		}
 }

@@ -111,7 +111,7 @@ int target_attach(struct init *init, int mount, const char *target, uint32_t fla
 /* ---- commands (command.c, launch.c, leader.c) ---- */
 
 /* Starts what MESSAGE_EXEC asks for; whatever goes wrong is told to the owner. Closes the descriptors. */
-void command_start(struct init *init, const struct message *request, int *fds, unsigned count);
+void command_start(struct init *init, const struct message *request, const int *fds, unsigned count);
 /* Descriptors to poll for, at most `capacity`; command_report() is called with what became readable. */
 unsigned commands_reports(const struct init *init, int *fds, unsigned capacity);
 void command_report(struct init *init, int fd);
@@ -125,8 +125,15 @@ void commands_reap(struct init *init);
 
 /* ---- leaf.c ---- */
 
-/* Kills everything in a command's cgroup and waits until nothing is left. */
-void leaf_kill(struct init *init, int leaf);
+/* A command's cgroup, as it came with MESSAGE_EXEC. -1: it has none. */
+struct leaf {
+	int kill, events;
+};
+#define LEAF_NONE ((struct leaf){-1, -1})
+
+/* Kills everything in it and waits until nothing is left. */
+void leaf_kill(struct init *init, const struct leaf *leaf);
+void leaf_close(struct leaf *leaf);
 
 /* ---- sweep.c ---- */
 

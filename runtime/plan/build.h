@@ -39,6 +39,10 @@ const char *plan_home(const struct hutch_spec *spec);
 int plan_command_build(const struct hutch_spec *spec, const struct hutch_command *command, const char *workspace, struct command_draft *draft,
                        struct hutch_error *err);
 
+/* Replaces one of the resource limits, or adds it. */
+void plan_command_rlimit(struct command_draft *draft, uint32_t resource, uint64_t soft, uint64_t hard);
+void plan_command_ulimits(struct command_draft *draft, const struct hutch_limits *limits);
+
 /* The canonical path of the workspace, as it is shown inside; freed with free(3). */
 int plan_workspace_path(const struct hutch_spec *spec, char **ret, struct hutch_error *err);
 

@@ -38,8 +38,12 @@ enum message_type {
 	MESSAGE_TYPES
 };
 
-#define MESSAGE_LEAF (1 << 0) /* the command starts in the cgroup that is the last fd */
+#define MESSAGE_LEAF (1 << 0) /* the last MESSAGE_LEAF_FDS fds are the cgroup that the command starts in */
 #define MESSAGE_FORK (1 << 1) /* it must not share init's memory until its exec: the kernel kills all that share a victim's */
+
+/* Of a cgroup: its directory to clone into, cgroup.kill for writing, cgroup.events for reading. Init could not open the files
+ * itself, since its Landlock domain does not have them. */
+#define MESSAGE_LEAF_FDS 3u
 
 /* The limits of one command, for whoever makes its cgroup. 0: none. */
 struct message_limits {

@@ -114,6 +114,23 @@ static int build_lookup(const struct hutch_command *command, struct command_draf
 	return 0;
 }
 
+void plan_command_rlimit(struct command_draft *draft, uint32_t resource, uint64_t soft, uint64_t hard)
+{
+	uint32_t at = 0;
+	while (at < draft->fixed.rlimits_count && draft->rlimits[at].resource != resource)
+		at++;
+	if (at == PLAN_RLIMITS_MAX)
+		return; /* cannot be: fewer names are known than fit */
+	draft->fixed.rlimits_count += at == draft->fixed.rlimits_count;
+	draft->rlimits[at] = (struct plan_rlimit){resource, 0, soft, hard};
+}
+
+void plan_command_ulimits(struct command_draft *draft, const struct hutch_limits *limits)
+{
+	for (size_t i = 0; i < limits->ulimits_count; i++)
+		plan_command_rlimit(draft, (uint32_t)spec_ulimit_resource(limits->ulimits[i].name), limits->ulimits[i].value, limits->ulimits[i].value);
+}
+
 /* Defined values, whatever the caller's shell had; hard limits that are lower stay (init cuts). */
 static void build_rlimits(const struct hutch_spec *spec, struct command_draft *draft)
 {
@@ -135,19 +152,9 @@ static void build_rlimits(const struct hutch_spec *spec, struct command_draft *d
 		{RLIMIT_RTPRIO, 0, 0, 0},
 		{RLIMIT_NICE, 0, 0, 0},
 	};
-	size_t entries = sizeof defaults / sizeof *defaults;
 	memcpy(draft->rlimits, defaults, sizeof defaults);
-	for (size_t i = 0; i < spec->limits.ulimits_count; i++) {
-		uint32_t resource = (uint32_t)spec_ulimit_resource(spec->limits.ulimits[i].name);
-		size_t at = 0;
-		while (at < entries && draft->rlimits[at].resource != resource)
-			at++;
-		if (at == PLAN_RLIMITS_MAX)
-			continue; /* cannot be: fewer names are known than fit */
-		entries += at == entries;
-		draft->rlimits[at] = (struct plan_rlimit){resource, 0, spec->limits.ulimits[i].value, spec->limits.ulimits[i].value};
-	}
-	draft->fixed.rlimits_count = (uint32_t)entries;
+	draft->fixed.rlimits_count = sizeof defaults / sizeof *defaults;
+	plan_command_ulimits(draft, &spec->limits);
 }
 
 static uint32_t stream_flags(const struct hutch_stream *stream, unsigned index)

@@ -194,28 +194,16 @@ static int check_ulimits(const struct hutch_limits *limits, struct hutch_error *
 	return 0;
 }
 
-/* What only cgroups can hold. Never silently weaker: asked for and not to be had is an error. */
-static int check_enforceable(struct hutch_spec *spec, struct hutch_error *err)
+/* Whether this host can hold them is not known here. */
+static int check_limits(const struct hutch_limits *limits, const char *prefix, struct hutch_error *err)
 {
-	struct hutch_limits *limits = &spec->limits;
-	const struct {
-		bool asked;
-		uint32_t bit;
-		const char *field, *option;
-	} asked[] = {
-		{limits->memory_bytes, HUTCH_LIMIT_MEMORY, "memory_bytes", "memory"},
-		{limits->has_swap, HUTCH_LIMIT_SWAP, "swap_bytes", "swap"},
-		{limits->cpus_milli, HUTCH_LIMIT_CPUS, "cpus_milli", "cpus"},
-		{limits->cpu_time_ms, HUTCH_LIMIT_CPU_TIME, "cpu_time_ms", "cpu-time"},
-		{limits->io_read_bps, HUTCH_LIMIT_IO, "io_read_bps", "io-read"},
-		{limits->io_write_bps, HUTCH_LIMIT_IO, "io_write_bps", "io-write"},
-	};
-	for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
-		if (asked[i].asked && !(spec->best_effort & asked[i].bit))
-			return err_hint(err, err_set(err, HUTCH_E_UNENFORCEABLE, "limits.%s: --%s cannot be enforced: this version of hutch sets no cgroup limits yet",
-			                             asked[i].field, asked[i].option),
-			                "leave it out, or say --best-effort=%s to run without it", hutch_requirement_name(asked[i].bit));
-	return 0;
+	if (limits->memory_bytes && limits->memory_bytes < SPEC_MEMORY_MIN)
+		return err_hint(err, err_set(err, HUTCH_E_INVALID, "%slimits.memory_bytes: %llu bytes are not enough to start a program", prefix, (unsigned long long)limits->memory_bytes), "at least 1M");
+	if (limits->cpus_milli && limits->cpus_milli < SPEC_CPUS_MIN)
+		return err_hint(err, err_set(err, HUTCH_E_INVALID, "%slimits.cpus_milli: %u thousandths are less than the kernel can count", prefix, limits->cpus_milli), "at least 0.01 processors");
+	if (!limits->has_swap && limits->swap_bytes)
+		return err_set(err, HUTCH_E_INVALID, "%slimits.swap_bytes is set, but has_swap is not", prefix);
+	return check_ulimits(limits, err);
 }
 
 static int check_enums(const struct hutch_spec *spec, struct hutch_error *err)
@@ -264,9 +252,7 @@ int spec_check(const struct hutch_spec *spec, struct hutch_spec *ret, struct hut
 	if (error == 0)
 		error = check_caps(&copy, err);
 	if (error == 0)
-		error = check_ulimits(&copy.limits, err);
-	if (error == 0)
-		error = check_enforceable(&copy, err);
+		error = check_limits(&copy.limits, "", err);
 	if (error == 0 && copy.idle_timeout_ms && !copy.detached)
 		error = err_set(err, HUTCH_E_UNSUPPORTED, "idle_timeout_ms: a sandbox of this process is not idle, its owner decides when it ends");
 	if (error == 0 && copy.as_root && copy.has_uid && copy.uid != 0)
@@ -325,6 +311,10 @@ int command_check(const struct hutch_command *command, struct hutch_command *ret
 		error = err_set(err, HUTCH_E_INVALID, "command.on_output_limit has the unknown value %d", (int)copy.on_output_limit);
 	if (error == 0 && (unsigned)copy.on_exit > HUTCH_ON_EXIT_LEAVE)
 		error = err_set(err, HUTCH_E_INVALID, "command.on_exit has the unknown value %d", (int)copy.on_exit);
+	if (error == 0)
+		error = check_limits(&copy.limits, "command.", err);
+	if (error == 0 && copy.limits.disk_bytes)
+		error = err_set(err, HUTCH_E_INVALID, "command.limits.disk_bytes: the file systems are the sandbox's, and so is their size");
 	if (error < 0)
 		return error;
 	if (copy.grace_ms == 0)

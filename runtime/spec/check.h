@@ -16,6 +16,8 @@
 #define SPEC_OUTPUT_DEFAULT    (UINT64_C(64) << 20)
 #define SPEC_MOUNTS_MAX        256u
 #define SPEC_ULIMITS_MAX       12u
+#define SPEC_MEMORY_MIN        (UINT64_C(1) << 20)
+#define SPEC_CPUS_MIN          10u /* thousandths: cpu.max counts from 1 ms in 100 */
 #define SPEC_LABELS_MAX        64u
 #define SPEC_TEXT_MAX          4096u /* of a path or a name */
 

@@ -34,7 +34,7 @@ int context_make(const struct server *server, struct hutch_error *err)
 		.roots = roots, .roots_count = sandbox->roots_count,
 		.warnings = sandbox->warnings ? (const char *const *)sandbox->warnings : none,
 		.argv = main ? (const char *const *)main->argv : NULL, .cwd = main ? main->cwd : NULL,
-		.logs = server->logs,
+		.logs = server->logs, .has_cgroup = request->has_cgroup, .controllers = request->controllers, .cgroup = request->cgroup,
 	};
 	int ret = roots ? pack_context_write(&context, &bytes, &size) : -HUTCH_E_NO_MEMORY;
 	return ret < 0 ? err_set(err, -ret, "the sandbox cannot be described") : image_memfd("hutch-context", bytes, size, 0, err);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -79,12 +80,15 @@ static struct forward *add(struct connection *connection, uint32_t client_id)
 		server->forwards = forwards;
 	}
 	struct forward *forward = &server->forwards[server->forwards_count++];
-	*forward = (struct forward){.connection = connection, .id = ++server->sandbox->last_id, .client_id = client_id, .kill_until_ms = NO_DEADLINE};
+	*forward = (struct forward){
+		.connection = connection, .id = ++server->sandbox->last_id, .client_id = client_id, .leaf = LEAF_NONE, .kill_until_ms = NO_DEADLINE, .kill_at_ms = NO_DEADLINE,
+	};
 	return forward;
 }
 
 static void take_out(struct server *server, struct forward *forward)
 {
+	leaf_remove(&server->sandbox->cgroups, &forward->leaf);
 	*forward = server->forwards[--server->forwards_count];
 }
 
@@ -96,19 +100,43 @@ static void not_started(struct connection *connection, uint32_t client_id, int e
 	connection_send(connection, &message, -1);
 }
 
-static bool forward_exec(struct connection *connection, struct message *message, const int *fds, unsigned count)
+static int make_leaf(struct server *server, struct forward *forward, const struct message_limits *asked)
+{
+	struct hutch_limits limits;
+	struct hutch_error error;
+	forward->grace_ms = asked->grace_ms;
+	limits_from_message(asked, &limits);
+	return limits_make_leaf(server->sandbox, forward->id, &limits, &forward->leaf, &error) < 0 ? -(error.sys_errno ? error.sys_errno : EIO) : 0;
+}
+
+/* The client's descriptors, and the cgroup that we make for it. */
+static void send_exec(struct server *server, const struct forward *forward, const int *fds, unsigned count)
+{
+	struct message message = {.type = MESSAGE_EXEC, .id = forward->id};
+	int all[OUTBOX_FDS];
+	memcpy(all, fds, count * sizeof *fds);
+	if (forward->leaf.dir >= 0) {
+		leaf_announce(&server->sandbox->cgroups, &forward->leaf, &message, all + count);
+		count += MESSAGE_LEAF_FDS;
+	}
+	to_init(server, &message, all, count);
+}
+
+static bool forward_exec(struct connection *connection, const struct message *message, const int *fds, unsigned count)
 {
 	struct server *server = connection->server;
-	uint32_t client_id = message->id;
-	if (count < 1 || count > 4 || find_by_client(connection, client_id))
+	if (count < 1 || count > 4 || find_by_client(connection, message->id))
 		return false;
-	const struct forward *forward = server_is_over(server) ? NULL : add(connection, client_id);
-	if (!forward) {
-		not_started(connection, client_id, server_is_over(server) ? ESRCH : EAGAIN);
+	bool is_closed = server_is_over(server) || server->sandbox->is_suspended;
+	struct forward *forward = is_closed ? NULL : add(connection, message->id);
+	int error = is_closed ? -ESRCH : !forward ? -EAGAIN : make_leaf(server, forward, &message->limits);
+	if (error == 0) {
+		send_exec(server, forward, fds, count);
 		return true;
 	}
-	message->id = forward->id;
-	to_init(server, message, fds, count);
+	if (forward)
+		take_out(server, forward);
+	not_started(connection, message->id, -error);
 	return true;
 }
 
@@ -117,7 +145,7 @@ bool forward_request(struct connection *connection, const struct message *messag
 	struct message copy = *message;
 	const struct forward *forward = find_by_client(connection, message->id);
 	switch ((enum message_type)message->type) {
-	case MESSAGE_EXEC: return forward_exec(connection, &copy, fds, count);
+	case MESSAGE_EXEC: return forward_exec(connection, message, fds, count);
 	case MESSAGE_SIGNAL:
 	case MESSAGE_KILL:
 		if (count > 0)
@@ -151,6 +179,13 @@ bool forward_request(struct connection *connection, const struct message *messag
 
 /* ---- from init ---- */
 
+/* What the command used is ours to tell; whatever init says about it counts for nothing. */
+static void account(const struct server *server, const struct forward *forward, struct message *message)
+{
+	leaf_usage(&server->sandbox->cgroups, &forward->leaf, &message->usage, &message->user_us, &message->system_us);
+	message->b = forward->reason == HUTCH_OUTCOME_EXITED ? 0 : 1 + (int)forward->reason;
+}
+
 void forward_from_init(struct hutch_sandbox *sandbox, const struct message *message, int fd)
 {
 	struct server *server = sandbox->foreign_data;
@@ -164,6 +199,8 @@ void forward_from_init(struct hutch_sandbox *sandbox, const struct message *mess
 		return;
 	struct message copy = *message;
 	copy.id = forward->client_id;
+	if (message->type == MESSAGE_EXITED)
+		account(server, forward, &copy);
 	if (forward->connection)
 		connection_send(forward->connection, &copy, fd);
 	if (message->type == MESSAGE_EXITED || message->type == MESSAGE_NOT_STARTED)
@@ -190,7 +227,8 @@ void forward_lost(struct server *server)
 {
 	while (server->forwards_count > 0) {
 		struct forward *forward = &server->forwards[0];
-		const struct message message = {.type = MESSAGE_EXITED, .id = forward->client_id, .a = SIGKILL};
+		struct message message = {.type = MESSAGE_EXITED, .id = forward->client_id, .a = SIGKILL};
+		account(server, forward, &message);
 		if (forward->connection)
 			connection_send(forward->connection, &message, -1);
 		take_out(server, forward);
@@ -205,14 +243,45 @@ void forward_signal_all(struct server *server, int signo)
 	}
 }
 
+/* TERM, and KILL to the tree after the grace that the client has named. */
+static void end_for(struct server *server, struct forward *forward, enum hutch_outcome reason)
+{
+	struct message message = {.type = MESSAGE_SIGNAL, .id = forward->id, .a = SIGTERM};
+	if (forward->reason != HUTCH_OUTCOME_EXITED)
+		return;
+	forward->reason = reason;
+	to_init(server, &message, NULL, 0);
+	message.a = SIGCONT;
+	to_init(server, &message, NULL, 0);
+	forward->kill_at_ms = loop_deadline_ms(forward->grace_ms);
+}
+
+void forward_limit_all(struct server *server, enum hutch_outcome reason)
+{
+	for (unsigned i = 0; i < server->forwards_count; i++)
+		end_for(server, &server->forwards[i], reason);
+}
+
+static void check_limits(struct server *server, struct forward *forward, int64_t now)
+{
+	if (leaf_is_over_cpu_time(&forward->leaf, now))
+		end_for(server, forward, HUTCH_OUTCOME_CPU_LIMIT);
+	if (now < forward->kill_at_ms)
+		return;
+	const struct message message = {.type = MESSAGE_KILL, .id = forward->id};
+	forward->kill_at_ms = NO_DEADLINE;
+	forward->kill_until_ms = loop_deadline_ms(KILL_TAKES_MS);
+	to_init(server, &message, NULL, 0);
+}
+
 /* Init that does not kill what it is told to is itself killed, and everything with it. */
 void forward_tick(struct server *server, int64_t now)
 {
-	for (unsigned i = 0; i < server->forwards_count; i++)
-		if (now >= server->forwards[i].kill_until_ms) {
+	for (unsigned i = 0; i < server->forwards_count && !server->sandbox->is_gone; i++) {
+		check_limits(server, &server->forwards[i], now);
+		if (now >= server->forwards[i].kill_until_ms)
 			sandbox_gone(server->sandbox, NULL);
-			break;
-		}
+	}
 	if (server->sandbox->is_gone)
 		forward_lost(server);
 }
@@ -220,8 +289,11 @@ void forward_tick(struct server *server, int64_t now)
 int64_t forward_next_deadline(const struct server *server)
 {
 	int64_t next = NO_DEADLINE;
-	for (unsigned i = 0; i < server->forwards_count; i++)
-		if (server->forwards[i].kill_until_ms < next)
-			next = server->forwards[i].kill_until_ms;
+	for (unsigned i = 0; i < server->forwards_count; i++) {
+		const struct forward *forward = &server->forwards[i];
+		const int64_t deadlines[] = {forward->kill_until_ms, forward->kill_at_ms, forward->leaf.check_ms};
+		for (unsigned j = 0; j < 3; j++)
+			next = deadlines[j] < next ? deadlines[j] : next;
+	}
 	return next;
 }

@@ -9,7 +9,7 @@
 #include "wire/wire.h"
 
 #define OUTBOX_MAX 4096u /* messages: a client's commands cannot cause more than some of each */
-#define OUTBOX_FDS 4u
+#define OUTBOX_FDS 7u /* plan, three streams, a cgroup */
 
 struct outbox {
 	struct outbox_entry *first, **last;

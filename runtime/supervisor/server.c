@@ -64,6 +64,11 @@ static void check_time(struct server *server, int64_t now)
 	if (server_is_over(server))
 		return;
 	bool is_old = now >= server->lifetime_ms, is_idle = now >= idle_deadline(server);
+	if (server->sandbox->is_over_cpu_time) {
+		forward_limit_all(server, HUTCH_OUTCOME_CPU_LIMIT);
+		stop_begin(server, SPEC_GRACE_DEFAULT_MS);
+		return;
+	}
 	if (!is_old && !is_idle)
 		return;
 	sandbox_warn(server->sandbox, is_old ? "the sandbox's lifetime is over" : "the sandbox was idle for too long");

@@ -58,6 +58,10 @@ struct forward {
 	struct connection *connection; /* NULL: it is gone, and the command is being killed */
 	uint32_t id, client_id;
 	int64_t kill_until_ms;         /* by then init must have killed it */
+	struct leaf leaf;
+	enum hutch_outcome reason;     /* of the limit that it is ended for; EXITED: none */
+	uint32_t grace_ms;
+	int64_t kill_at_ms;            /* ... when that is over */
 };
 
 /* A command of our own. */
@@ -154,6 +158,7 @@ void forward_from_init(struct hutch_sandbox *sandbox, const struct message *mess
 void forward_orphan(struct connection *connection);      /* its commands are killed */
 void forward_lost(struct server *server);                /* init is gone: all of them are dead */
 void forward_signal_all(struct server *server, int signo);
+void forward_limit_all(struct server *server, enum hutch_outcome reason); /* they end for a limit of the sandbox's */
 void forward_tick(struct server *server, int64_t now_ms);
 int64_t forward_next_deadline(const struct server *server);
 void to_init(struct server *server, const struct message *message, const int *fds, unsigned count);

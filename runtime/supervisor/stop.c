@@ -29,6 +29,8 @@ void stop_begin(struct server *server, uint64_t grace_ms)
 		server->stop_at_ms = at; /* a second stop may be in a hurry */
 	if (server_is_over(server))
 		return;
+	if (server->sandbox->is_suspended)
+		hutch_sandbox_suspend(server->sandbox, false, NULL); /* they shall be able to handle it */
 	server->stop = STOP_TERM;
 	server->stop_at_ms = at;
 	server->sandbox->was_ended = true;

@@ -83,6 +83,8 @@ static void code_spec(struct codec *codec, struct hutch_spec *spec)
 	CODEC(codec, spec->lifetime_ms);
 	CODEC(codec, spec->idle_timeout_ms);
 	CODEC(codec, spec->detached);
+	CODEC(codec, spec->may_move);
+	CODEC(codec, spec->discard_usage);
 }
 
 /* ---- command ---- */
@@ -111,6 +113,7 @@ static void code_command(struct codec *codec, struct hutch_command *command)
 	CODEC(codec, command->on_output_limit);
 	CODEC(codec, command->on_exit);
 	CODEC(codec, command->check);
+	code_limits(codec, &command->limits);
 }
 
 /* ---- wholes that point into the bytes ---- */
@@ -163,6 +166,9 @@ static void code_context(struct codec *codec, struct pack_context *context)
 	codec_texts(codec, &context->argv, NULL);
 	codec_text(codec, &context->cwd);
 	codec_text(codec, &context->logs);
+	CODEC(codec, context->has_cgroup);
+	CODEC(codec, context->controllers);
+	codec_text(codec, &context->cgroup);
 	if (codec->is_reading && (!context->id || !context->roots || !context->warnings || (context->has_main && !context->argv)))
 		codec_fail(codec, -HUTCH_E_INVALID);
 }
@@ -305,6 +311,8 @@ static void code_result(struct codec *codec, struct hutch_result *result)
 	code_limits_enforced(codec, result);
 	CODEC(codec, result->limits_hit);
 	code_strings(codec, &result->warnings);
+	code_double(codec, &result->throttled_ms);
+	CODEC(codec, result->oom_kills);
 	if (codec->is_reading && (!result->command || !result->command[0] || !result->warnings || result->outcome >= HUTCH_OUTCOMES))
 		codec_fail(codec, -HUTCH_E_INVALID);
 }

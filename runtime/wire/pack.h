@@ -61,6 +61,9 @@ struct pack_context {
 	const char *const *argv;      /* of the main command */
 	const char *cwd;
 	const char *logs;             /* directory */
+	bool has_cgroup;
+	uint32_t controllers;         /* CGROUP_* */
+	const char *cgroup;           /* path; NULL: none */
 };
 
 /* The file `status` of a run directory. */
