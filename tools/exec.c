@@ -42,6 +42,7 @@ static int prepare(struct exec *exec, struct hutch_error *err)
 	struct run_options *options = exec->options;
 
 	notices_init(&exec->notices, options);
+	options->command.limits = options->spec.limits; /* of this command, not of the sandbox */
 	if (options->detach)
 		return check_detached(options, err) < 0 ? -1 : streams_choose_kept(options, &exec->streams, err);
 	if (!options->json && (options->command.output_limit || options->command.on_output_limit))

@@ -35,13 +35,18 @@ enum {
 	FOR_STOP = 1u << 15,
 	FOR_RM = 1u << 16,
 	FOR_GC = 1u << 17,
+	FOR_UPDATE = 1u << 18,
+	FOR_PAUSE = 1u << 19,
+	FOR_RESUME = 1u << 20,
+	FOR_STATS = 1u << 21,
 	FOR_ALL = 0x7fffffff,
 
 	FOR_NEW = FOR_RUN | FOR_START,                     /* they make a sandbox */
 	FOR_COMMAND = FOR_NEW | FOR_EXEC | FOR_SHELL,      /* they start a command */
 	FOR_ATTENDED = FOR_RUN | FOR_EXEC | FOR_SHELL,     /* and may stay until it has ended */
 	/* Their words are no command, so options may stand behind words, too. */
-	FOR_MIXED = FOR_WAIT | FOR_LS | FOR_INSPECT | FOR_LOGS | FOR_CP | FOR_DIFF | FOR_KILL | FOR_STOP | FOR_RM | FOR_GC
+	FOR_MIXED = FOR_WAIT | FOR_LS | FOR_INSPECT | FOR_LOGS | FOR_CP | FOR_DIFF | FOR_KILL | FOR_STOP | FOR_RM | FOR_GC |
+	            FOR_UPDATE | FOR_PAUSE | FOR_RESUME | FOR_STATS
 };
 
 enum workspace_choice {

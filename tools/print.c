@@ -117,6 +117,8 @@ static void print_usage(struct json_writer *w, const struct hutch_result *result
 	print_count(w, "pids_peak", result->pids_peak);
 	print_count(w, "io_read_bytes", result->io_read_bytes);
 	print_count(w, "io_write_bytes", result->io_write_bytes);
+	print_ms(w, "throttled_ms", result->throttled_ms);
+	print_count(w, "oom_kills", result->oom_kills);
 }
 
 static void print_limits(struct json_writer *w, const struct hutch_result *result)

@@ -23,7 +23,7 @@ struct verb {
 
 extern const struct verb verb_run, verb_doctor, verb_completion, verb_version, verb_help;
 extern const struct verb verb_start, verb_exec, verb_shell, verb_wait, verb_ls, verb_inspect, verb_logs, verb_cp, verb_diff,
-	verb_kill, verb_stop, verb_rm, verb_gc;
+	verb_kill, verb_stop, verb_rm, verb_gc, verb_update, verb_pause, verb_resume, verb_stats;
 
 extern const struct verb *const verbs[]; /* NULL-terminated, in the order of help */
 

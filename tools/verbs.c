@@ -10,7 +10,7 @@
 
 const struct verb *const verbs[] = {
 	&verb_run, &verb_start, &verb_exec, &verb_shell, &verb_wait, &verb_ls, &verb_inspect, &verb_logs, &verb_cp, &verb_diff,
-	&verb_kill, &verb_stop, &verb_rm, &verb_gc, &verb_doctor, &verb_completion, &verb_version, &verb_help, NULL,
+	&verb_stats, &verb_update, &verb_pause, &verb_resume, &verb_kill, &verb_stop, &verb_rm, &verb_gc, &verb_doctor, &verb_completion, &verb_version, &verb_help, NULL,
 };
 
 const struct verb *verb_find(const char *name)

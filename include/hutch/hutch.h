@@ -90,7 +90,8 @@ const char *hutch_sandbox_id(const struct hutch_sandbox *sandbox);
 /* The process of the main command; NULL if there is none. It belongs to the sandbox. */
 struct hutch_process *hutch_sandbox_main(struct hutch_sandbox *sandbox);
 
-/* Stops (true) or continues (false) every process of the sandbox, init excepted. */
+/* Pauses (true) or resumes (false) every process of the sandbox, init excepted: by the freezer where the sandbox has a cgroup,
+ * else by SIGSTOP and SIGCONT. Meanwhile no command is taken, and timeouts of commands don't run; the lifetime does. */
 int hutch_sandbox_suspend(struct hutch_sandbox *sandbox, bool stop, struct hutch_error *err);
 
 /* ---- kept sandboxes: hutch_spec.detached ---- */
@@ -137,6 +138,26 @@ int hutch_sandbox_remove(struct hutch_sandbox *sandbox, bool force, struct hutch
 
 /* New deadlines from now on, in milliseconds; 0: none, -1: as it was. */
 int hutch_sandbox_extend(struct hutch_sandbox *sandbox, int64_t lifetime_ms, int64_t idle_timeout_ms, struct hutch_error *err);
+
+/* New limits for the sandbox as a whole while it runs; what is 0 stays as it is. ulimits and disk_bytes cannot be changed. */
+int hutch_sandbox_update(struct hutch_sandbox *sandbox, const struct hutch_limits *limits, struct hutch_error *err);
+
+/* Pressure stall information (Documentation/accounting/psi.rst): the share of the last ten seconds in percent, and the time
+ * in all, in which some or all processes had to wait. -1: not known. */
+struct hutch_pressure {
+	double some_avg10, full_avg10;
+	int64_t some_total_us, full_total_us;
+};
+
+/* What is used at the moment, from the cgroups. -1: not known here. */
+struct hutch_stats {
+	uint32_t id;             /* of a command; 0: all of the sandbox, which comes first */
+	double user_ms, system_ms, throttled_ms;
+	int64_t memory_bytes, memory_peak_bytes, swap_bytes, pids, pids_peak, io_read_bytes, io_write_bytes, oom_kills;
+	struct hutch_pressure cpu, memory, io;
+};
+/* *ret is one block for free(3). HUTCH_E_UNSUPPORTED: the sandbox has no cgroup. */
+int hutch_sandbox_stats(struct hutch_sandbox *sandbox, struct hutch_stats **ret, size_t *ret_count, struct hutch_error *err);
 
 /* A command that goes on without its caller; its output is kept in a log of its own. *ret_id is what
  * hutch_sandbox_process finds it by, from any process. */

@@ -59,6 +59,7 @@ static bool handle_wire(struct hutch_sandbox *sandbox, const struct message *mes
 	struct hutch_process *process = sandbox_process(sandbox, message->id);
 	switch ((enum wire_type)message->type) {
 	case WIRE_WELCOME:
+	case WIRE_STATS_ARE:
 	case WIRE_ERROR:
 		if (!fd)
 			return false;
@@ -89,6 +90,8 @@ static bool handle_wire(struct hutch_sandbox *sandbox, const struct message *mes
 	case WIRE_REMOVE:
 	case WIRE_EXTEND:
 	case WIRE_SUSPEND:
+	case WIRE_UPDATE:
+	case WIRE_STATS:
 	case WIRE_TYPES: break;
 	}
 	return false;
@@ -195,6 +198,31 @@ static int remote_suspend(struct hutch_sandbox *sandbox, bool stop, struct hutch
 	return client_call(sandbox, &message, NULL, 0, CLIENT_ANSWERS_MS, NULL, NULL, err);
 }
 
+static int remote_update(struct hutch_sandbox *sandbox, const struct hutch_limits *limits, struct hutch_error *err)
+{
+	const struct hutch_command carrier = {.limits = *limits};
+	struct message message = {.type = WIRE_UPDATE};
+	limits_to_message(&carrier, &message);
+	int ret = client_call(sandbox, &message, NULL, 0, CLIENT_ANSWERS_MS, NULL, NULL, err);
+	if (ret == 0)
+		limits_merge(&sandbox->request.spec.limits, limits);
+	return ret;
+}
+
+static int remote_stats(struct hutch_sandbox *sandbox, struct hutch_stats **ret, size_t *ret_count, struct hutch_error *err)
+{
+	struct message message = {.type = WIRE_STATS}, answer;
+	CLEANUP_CLOSE int fd = -1;
+	CLEANUP_FREE void *bytes = NULL;
+	size_t size = 0;
+	int error = client_call(sandbox, &message, NULL, 0, CLIENT_ANSWERS_MS, &answer, &fd, err);
+	if (error < 0)
+		return error;
+	if (answer.type != WIRE_STATS_ARE || wire_read_file(fd, PACK_MAX, &bytes, &size) < 0 || pack_stats_read(bytes, size, ret, ret_count) < 0)
+		return err_set(err, HUTCH_E_GONE, "the sandbox's supervisor sent what are no statistics");
+	return 0;
+}
+
 static void remote_ask_result(struct hutch_process *process)
 {
 	struct client *client = process->sandbox->remote_data;
@@ -225,7 +253,7 @@ static int remote_signal(struct hutch_process *process, int signo_or_end, struct
 }
 
 static const struct remote remote = {
-	.stop = remote_stop, .suspend = remote_suspend, .ask_result = remote_ask_result, .read_result = remote_read_result, .signal = remote_signal,
+	.stop = remote_stop, .suspend = remote_suspend, .update = remote_update, .stats = remote_stats, .ask_result = remote_ask_result, .read_result = remote_read_result, .signal = remote_signal,
 };
 
 /* ---- birth ---- */

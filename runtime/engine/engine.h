@@ -117,6 +117,8 @@ struct request {
 struct remote {
 	int (*stop)(struct hutch_sandbox *sandbox, uint64_t grace_ms, struct hutch_error *err);
 	int (*suspend)(struct hutch_sandbox *sandbox, bool stop, struct hutch_error *err);
+	int (*update)(struct hutch_sandbox *sandbox, const struct hutch_limits *limits, struct hutch_error *err);
+	int (*stats)(struct hutch_sandbox *sandbox, struct hutch_stats **ret, size_t *ret_count, struct hutch_error *err);
 	/* for processes that are is_kept */
 	void (*ask_result)(struct hutch_process *process);
 	int (*read_result)(const struct hutch_process *process, struct hutch_result **ret, struct hutch_error *err);
@@ -205,6 +207,13 @@ void limits_take_usage(struct hutch_process *process, const struct message *mess
 /* The first that is due of all CPU time limits of the sandbox; NO_DEADLINE: none. */
 int64_t limits_next_check(const struct hutch_sandbox *sandbox);
 void limits_check(struct hutch_sandbox *sandbox, int64_t now_ms);
+/* stats.c */
+void stats_read(int dir, uint32_t id, struct hutch_stats *ret);
+int stats_check(const struct hutch_sandbox *sandbox, struct hutch_error *err);
+void stats_sort(struct hutch_stats *stats, size_t count);
+
+void limits_merge(struct hutch_limits *into, const struct hutch_limits *limits);
+int limits_check_values(const struct hutch_limits *limits, struct hutch_error *err);
 /* New limits for the sandbox as a whole; those that are 0 stay. */
 int limits_update(struct hutch_sandbox *sandbox, const struct hutch_limits *limits, struct hutch_error *err);
 

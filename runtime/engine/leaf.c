@@ -121,21 +121,6 @@ bool leaf_is_over_cpu_time(struct leaf *leaf, int64_t now_ms)
 	return false;
 }
 
-/* "8:0 rbytes=1 wbytes=2 rios=3 ...", a line for each disk. */
-static bool sum_io(int dir, uint64_t *ret_read, uint64_t *ret_written)
-{
-	char text[8192];
-	int error = cgroup_read(dir, "io.stat", text, sizeof text);
-	if (error < 0)
-		return false;
-	*ret_read = *ret_written = 0;
-	for (const char *at = text; (at = strstr(at, "rbytes=")); at++)
-		*ret_read += strtoull(at + strlen("rbytes="), NULL, 10);
-	for (const char *at = text; (at = strstr(at, "wbytes=")); at++)
-		*ret_written += strtoull(at + strlen("wbytes="), NULL, 10);
-	return true;
-}
-
 static void read_cpu(const struct leaf *leaf, struct message_usage *usage, uint64_t *ret_user_us, uint64_t *ret_system_us)
 {
 	if (cgroup_read_key(leaf->dir, "cpu.stat", "user_usec", ret_user_us) == 0 && cgroup_read_key(leaf->dir, "cpu.stat", "system_usec", ret_system_us) == 0)
@@ -183,7 +168,7 @@ void leaf_usage(const struct cgroups *cgroups, const struct leaf *leaf, struct m
 		read_memory(cgroups, leaf, ret);
 	if (cgroups->controllers & CGROUP_PIDS)
 		read_pids(cgroups, leaf, ret);
-	if ((cgroups->controllers & CGROUP_IO) && sum_io(leaf->dir, &ret->io_read, &ret->io_write))
+	if ((cgroups->controllers & CGROUP_IO) && cgroup_sum_io(leaf->dir, &ret->io_read, &ret->io_write))
 		ret->known |= USAGE_IO;
 }
 

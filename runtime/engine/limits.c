@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "engine/disks.h"
 #include "engine/engine.h"
+#include "spec/check.h"
 
 struct asked {
 	uint32_t limit, controller; /* HUTCH_LIMIT_*, CGROUP_*; 0: any cgroup will do */
@@ -313,7 +314,17 @@ void limits_check(struct hutch_sandbox *sandbox, int64_t now)
 
 /* ---- changes while it runs ---- */
 
-static void merge(struct hutch_limits *into, const struct hutch_limits *limits)
+int limits_check_values(const struct hutch_limits *limits, struct hutch_error *err)
+{
+	const struct hutch_limits none = {0};
+	if (memcmp(limits, &none, sizeof none) == 0)
+		return err_set(err, HUTCH_E_INVALID, "limits: none is given");
+	if (limits->disk_bytes || limits->ulimits_count)
+		return err_set(err, HUTCH_E_INVALID, "limits.%s cannot be changed while the sandbox runs", limits->disk_bytes ? "disk_bytes" : "ulimits");
+	return spec_check_limits(limits, "", err);
+}
+
+void limits_merge(struct hutch_limits *into, const struct hutch_limits *limits)
 {
 	if (limits->memory_bytes)
 		into->memory_bytes = limits->memory_bytes;
@@ -333,13 +344,11 @@ int limits_update(struct hutch_sandbox *sandbox, const struct hutch_limits *limi
 	const char *what = "";
 	struct request *request = &sandbox->request;
 	struct request strict = {.has_cgroup = request->has_cgroup, .controllers = request->controllers};
-	if (limits->disk_bytes || limits->ulimits_count)
-		return err_set(err, HUTCH_E_INVALID, "limits.%s cannot be changed while the sandbox runs", limits->disk_bytes ? "disk_bytes" : "ulimits");
 	int ret = check_all(limits, &strict, true, request->has_cgroup ? "the sandbox's cgroup does not have the controller for it" : "the sandbox has no cgroup", err);
 	if (ret < 0)
 		return ret;
 	struct hutch_limits merged = request->spec.limits;
-	merge(&merged, limits);
+	limits_merge(&merged, limits);
 	ret = request->has_cgroup ? cgroups_limit(&sandbox->cgroups, sandbox->cgroups.run, &merged, &what) : 0;
 	if (ret < 0)
 		return err_sys(err, HUTCH_E_UNENFORCEABLE, -ret, "the limit cannot be set: %s in %s/run", what, request->cgroup);

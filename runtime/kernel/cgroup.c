@@ -116,3 +116,17 @@ int cgroup_read_key(int dir, const char *file, const char *key, uint64_t *ret)
 	}
 	return -ENOENT;
 }
+
+/* "8:0 rbytes=1 wbytes=2 rios=3 ...", a line for each disk. */
+bool cgroup_sum_io(int dir, uint64_t *ret_read, uint64_t *ret_written)
+{
+	char text[FILE_MAX];
+	if (cgroup_read(dir, "io.stat", text, sizeof text) < 0)
+		return false;
+	*ret_read = *ret_written = 0;
+	for (const char *at = text; (at = strstr(at, "rbytes=")); at++)
+		*ret_read += strtoull(at + strlen("rbytes="), NULL, 10);
+	for (const char *at = text; (at = strstr(at, "wbytes=")); at++)
+		*ret_written += strtoull(at + strlen("wbytes="), NULL, 10);
+	return true;
+}

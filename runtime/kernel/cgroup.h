@@ -30,4 +30,7 @@ int cgroup_read_u64(int dir, const char *file, uint64_t *ret);
 /* The number behind `key` in a file of "key number" lines; -ENOENT if there is no such line. */
 int cgroup_read_key(int dir, const char *file, const char *key, uint64_t *ret);
 
+/* Bytes read from and written to all disks together (io.stat). False: not known. */
+bool cgroup_sum_io(int dir, uint64_t *ret_read, uint64_t *ret_written);
+
 #endif

@@ -195,7 +195,7 @@ static int check_ulimits(const struct hutch_limits *limits, struct hutch_error *
 }
 
 /* Whether this host can hold them is not known here. */
-static int check_limits(const struct hutch_limits *limits, const char *prefix, struct hutch_error *err)
+int spec_check_limits(const struct hutch_limits *limits, const char *prefix, struct hutch_error *err)
 {
 	if (limits->memory_bytes && limits->memory_bytes < SPEC_MEMORY_MIN)
 		return err_hint(err, err_set(err, HUTCH_E_INVALID, "%slimits.memory_bytes: %llu bytes are not enough to start a program", prefix, (unsigned long long)limits->memory_bytes), "at least 1M");
@@ -252,7 +252,7 @@ int spec_check(const struct hutch_spec *spec, struct hutch_spec *ret, struct hut
 	if (error == 0)
 		error = check_caps(&copy, err);
 	if (error == 0)
-		error = check_limits(&copy.limits, "", err);
+		error = spec_check_limits(&copy.limits, "", err);
 	if (error == 0 && copy.idle_timeout_ms && !copy.detached)
 		error = err_set(err, HUTCH_E_UNSUPPORTED, "idle_timeout_ms: a sandbox of this process is not idle, its owner decides when it ends");
 	if (error == 0 && copy.as_root && copy.has_uid && copy.uid != 0)
@@ -312,7 +312,7 @@ int command_check(const struct hutch_command *command, struct hutch_command *ret
 	if (error == 0 && (unsigned)copy.on_exit > HUTCH_ON_EXIT_LEAVE)
 		error = err_set(err, HUTCH_E_INVALID, "command.on_exit has the unknown value %d", (int)copy.on_exit);
 	if (error == 0)
-		error = check_limits(&copy.limits, "command.", err);
+		error = spec_check_limits(&copy.limits, "command.", err);
 	if (error == 0 && copy.limits.disk_bytes)
 		error = err_set(err, HUTCH_E_INVALID, "command.limits.disk_bytes: the file systems are the sandbox's, and so is their size");
 	if (error < 0)

@@ -24,6 +24,9 @@
 /* Copies `spec` (NULL: all defaults) into *ret. The copy is shallow: strings stay the caller's. */
 int spec_check(const struct hutch_spec *spec, struct hutch_spec *ret, struct hutch_error *err);
 
+/* `prefix` of the fields' names in errors: "" or "command." */
+int spec_check_limits(const struct hutch_limits *limits, const char *prefix, struct hutch_error *err);
+
 int command_check(const struct hutch_command *command, struct hutch_command *ret, struct hutch_error *err);
 
 /* RLIMIT_* for a name as in hutch_ulimit, or -1. */

@@ -39,3 +39,13 @@ int context_make(const struct server *server, struct hutch_error *err)
 	int ret = roots ? pack_context_write(&context, &bytes, &size) : -HUTCH_E_NO_MEMORY;
 	return ret < 0 ? err_set(err, -ret, "the sandbox cannot be described") : image_memfd("hutch-context", bytes, size, 0, err);
 }
+
+int context_renew(struct server *server, struct hutch_error *err)
+{
+	int context = context_make(server, err);
+	if (context < 0)
+		return context;
+	cleanup_close(&server->context);
+	server->context = context;
+	return 0;
+}

@@ -2,7 +2,11 @@
 /*
  * What a client asks of the supervisor. Each handler answers, now or later; false is nonsense, and ends the connection.
  */
+#include <stdlib.h>
+
+#include "base/cleanup.h"
 #include "base/error.h"
+#include "engine/image.h"
 #include "supervisor/server.h"
 
 static void refuse(struct connection *connection, const struct message *request, int code, const char *text)
@@ -100,6 +104,59 @@ static void suspend(struct connection *connection, const struct message *request
 	}
 }
 
+static void update(struct connection *connection, const struct message *request)
+{
+	struct server *server = connection->server;
+	struct hutch_limits limits;
+	struct hutch_error error;
+	limits_from_message(&request->limits, &limits);
+	int ret = server_is_over(server) ? err_set(&error, HUTCH_E_STATE, "the sandbox has ended") : hutch_sandbox_update(server->sandbox, &limits, &error);
+	if (ret == 0)
+		ret = context_renew(server, &error);
+	if (ret < 0)
+		connection_error(connection, request, &error);
+	else
+		connection_answer(connection, request, 0, 0, 0);
+}
+
+/* Of the sandbox, of our own commands, and of clients'. */
+static int collect_stats(const struct server *server, struct hutch_stats **ret, size_t *ret_count, struct hutch_error *err)
+{
+	int error = hutch_sandbox_stats(server->sandbox, ret, ret_count, err);
+	struct hutch_stats *all = error < 0 ? NULL : realloc(*ret, (*ret_count + server->forwards_count) * sizeof *all);
+	if (error < 0)
+		return error;
+	if (!all) {
+		free(*ret);
+		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
+	}
+	for (unsigned i = 0; i < server->forwards_count; i++)
+		if (server->forwards[i].leaf.dir >= 0)
+			stats_read(server->forwards[i].leaf.dir, server->forwards[i].id, &all[(*ret_count)++]);
+	stats_sort(all, *ret_count);
+	*ret = all;
+	return 0;
+}
+
+static void stats(struct connection *connection, const struct message *request)
+{
+	const struct message answer = {.type = WIRE_STATS_ARE, .item = request->item};
+	struct hutch_error error;
+	CLEANUP_FREE struct hutch_stats *all = NULL;
+	CLEANUP_FREE void *bytes = NULL;
+	size_t count = 0, size = 0;
+	int ret = collect_stats(connection->server, &all, &count, &error);
+	if (ret < 0)
+		all = NULL;
+	else if (pack_stats_write(all, count, &bytes, &size) < 0)
+		ret = err_set(&error, HUTCH_E_NO_MEMORY, "out of memory");
+	CLEANUP_CLOSE int fd = ret < 0 ? -1 : image_memfd("hutch-stats", bytes, size, 0, &error);
+	if (fd < 0)
+		connection_error(connection, request, &error);
+	else
+		connection_send(connection, &answer, fd);
+}
+
 static void extend(struct connection *connection, const struct message *request)
 {
 	if (server_is_over(connection->server)) {
@@ -135,6 +192,8 @@ bool request_handle(struct connection *connection, const struct message *message
 	case WIRE_REMOVE: remove_all(connection, message); return true;
 	case WIRE_EXTEND: extend(connection, message); return true;
 	case WIRE_SUSPEND: suspend(connection, message); return true;
+	case WIRE_UPDATE: update(connection, message); return true;
+	case WIRE_STATS: stats(connection, message); return true;
 	case WIRE_HELLO:
 	case WIRE_START:
 	case WIRE_EXEC_DETACHED:
@@ -144,6 +203,7 @@ bool request_handle(struct connection *connection, const struct message *message
 	case WIRE_RESULT_IS:
 	case WIRE_ENDED:
 	case WIRE_STATE:
+	case WIRE_STATS_ARE:
 	case WIRE_TYPES: break;
 	}
 	return false;

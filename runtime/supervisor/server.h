@@ -126,6 +126,7 @@ void server_extend(struct server *server, int64_t lifetime_ms, int64_t idle_time
 
 /* context.c */
 int context_make(const struct server *server, struct hutch_error *err);
+int context_renew(struct server *server, struct hutch_error *err); /* the sandbox's limits have changed */
 
 /* stop.c */
 /* TERM to all, and KILL to what is left after the grace; init stays, so that files and changes can be looked at. */

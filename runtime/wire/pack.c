@@ -227,6 +227,67 @@ int pack_status_read(const void *bytes, size_t size, struct pack_memory *memory,
 
 /* ---- wholes that own what they have ---- */
 
+static void code_pressure(struct codec *codec, struct hutch_pressure *pressure)
+{
+	code_double(codec, &pressure->some_avg10);
+	code_double(codec, &pressure->full_avg10);
+	CODEC(codec, pressure->some_total_us);
+	CODEC(codec, pressure->full_total_us);
+}
+
+static void code_stats(struct codec *codec, struct hutch_stats *stats)
+{
+	CODEC(codec, stats->id);
+	code_double(codec, &stats->user_ms);
+	code_double(codec, &stats->system_ms);
+	code_double(codec, &stats->throttled_ms);
+	CODEC(codec, stats->memory_bytes);
+	CODEC(codec, stats->memory_peak_bytes);
+	CODEC(codec, stats->swap_bytes);
+	CODEC(codec, stats->pids);
+	CODEC(codec, stats->pids_peak);
+	CODEC(codec, stats->io_read_bytes);
+	CODEC(codec, stats->io_write_bytes);
+	CODEC(codec, stats->oom_kills);
+	code_pressure(codec, &stats->cpu);
+	code_pressure(codec, &stats->memory);
+	code_pressure(codec, &stats->io);
+}
+
+int pack_stats_write(const struct hutch_stats *stats, size_t count, void **ret, size_t *ret_size)
+{
+	struct codec codec;
+	codec_begin_write(&codec);
+	codec_array(&codec, stats, &count, sizeof *stats);
+	for (size_t i = 0; i < count; i++) {
+		struct hutch_stats copy = stats[i];
+		code_stats(&codec, &copy);
+	}
+	return codec_end_write(&codec, PACK_STATS, ret, ret_size);
+}
+
+int pack_stats_read(const void *bytes, size_t size, struct hutch_stats **ret, size_t *ret_count)
+{
+	struct codec codec;
+	struct pack_memory memory = {0};
+	size_t count = 0;
+	codec_begin_read(&codec, bytes, size, PACK_STATS, &memory);
+	struct hutch_stats *stats = codec_array(&codec, NULL, &count, sizeof *stats);
+	for (size_t i = 0; i < count && codec.error == 0; i++)
+		code_stats(&codec, &stats[i]);
+	int error = codec_end_read(&codec);
+	if (error == 0 && (!stats || count == 0))
+		error = -HUTCH_E_INVALID;
+	if (error == 0)
+		memory.count = 0; /* the array was its only block */
+	pack_memory_done(&memory);
+	if (error < 0)
+		return error;
+	*ret = stats;
+	*ret_count = count;
+	return 0;
+}
+
 static void code_error(struct codec *codec, struct hutch_error *error)
 {
 	CODEC(codec, error->code);

@@ -29,7 +29,8 @@ enum pack_kind {
 	PACK_CONTEXT,
 	PACK_RESULT,
 	PACK_ERROR,
-	PACK_STATUS
+	PACK_STATUS,
+	PACK_STATS
 };
 
 /* What a read struct's pointers point to, besides the bytes themselves. */
@@ -85,6 +86,10 @@ int pack_status_write(const struct pack_status *status, void **ret, size_t *ret_
 int pack_status_read(const void *bytes, size_t size, struct pack_memory *memory, struct pack_status *ret);
 int pack_error_write(const struct hutch_error *error, void **ret, size_t *ret_size);
 int pack_error_read(const void *bytes, size_t size, struct hutch_error *ret);
+
+/* *ret of the reader is one block for free(3). */
+int pack_stats_write(const struct hutch_stats *stats, size_t count, void **ret, size_t *ret_size);
+int pack_stats_read(const void *bytes, size_t size, struct hutch_stats **ret, size_t *ret_count);
 
 /* A result owns its memory, so it is read into one that ends with hutch_result_free. */
 int pack_result_write(const struct hutch_result *result, void **ret, size_t *ret_size);

@@ -38,6 +38,8 @@ enum wire_type {
 	WIRE_REMOVE,        /* a = 1: even if it runs -> DONE once it is gone */
 	WIRE_EXTEND,        /* value, user_us = int64_t lifetime and idle timeout -> DONE */
 	WIRE_SUSPEND,       /* a -> DONE */
+	WIRE_UPDATE,        /* limits -> DONE */
+	WIRE_STATS,         /* -> STATS_ARE */
 
 	/* supervisor to client */
 	WIRE_WELCOME = 96,  /* fd: packed context; a = state, b = 1: the main command has ended */
@@ -46,6 +48,7 @@ enum wire_type {
 	WIRE_RESULT_IS,     /* id, fd: packed result */
 	WIRE_ENDED,         /* id: a command of the supervisor's has ended (only the main command's is told unasked) */
 	WIRE_STATE,         /* a = state, whenever it changes */
+	WIRE_STATS_ARE,     /* fd: packed stats */
 	WIRE_TYPES
 };
 
