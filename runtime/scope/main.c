@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "scope/protocol.h"
+#include "base/scope.h"
 
 #define UNIT       "hutch.scope"
 #define LEAF       "/hutch-owner"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef HUTCH_SCOPE_PROTOCOL_H
-#define HUTCH_SCOPE_PROTOCOL_H
+#ifndef HUTCH_BASE_SCOPE_H
+#define HUTCH_BASE_SCOPE_H
 
 /* What hutch-scope writes to descriptor 3, once: see runtime/scope/main.c. */
 
