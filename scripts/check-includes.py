@@ -18,6 +18,7 @@ LAYERS = {
     "kernel": {"base"},
     "plan": {"kernel", "spec", "base"},
     "init": {"plan", "kernel", "base"},
+    "scope": {"base"},
     "engine": {"plan", "kernel", "spec", "base"},
     "wire": {"plan", "base"},
     "supervisor": {"engine", "wire", "plan", "spec", "base"},
@@ -27,6 +28,7 @@ LAYERS = {
 # Headers of libraries, and the folders (or files) that alone may include them.
 LIBRARIES = {
     r"uv(/.*)?\.h": ("runtime/engine/", "runtime/supervisor/", "tools/serve/"),
+    r"systemd/.*\.h": ("runtime/scope/",),
     r"seccomp\.h": ("runtime/plan/", "tools/filterc.c"),
     r"check\.h": (),  # tests only, and those are not looked at
 }

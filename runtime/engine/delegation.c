@@ -6,22 +6,33 @@
  * while processes are in the group itself (except in the hierarchy's root). So they have to go into a leaf: one for all
  * owners, since it costs nothing to share and is easy to recognise. They stay under the same limits and the same
  * accounting as before. Leaving the group is left until a controller is wanted that needs it.
+ *
+ * systemd's scope is asked for only if a controller is wanted that an own part does not have. Where it exists, and
+ * processes may be cloned into it from here (root; whoever is below the same manager), opening its directory is all. Where
+ * it does not exist, hutch-scope makes it and stays in it until delegation_done. Only from outside of that manager's part
+ * of the tree, a login session, does this process have to move.
  */
 #include "engine/delegation.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/scope.h"
+#include "engine/program.h"
 #include "kernel/cgroup_tree.h"
 
 #define OWNERS       "hutch-owner" /* the leaf for processes that own sandboxes */
 #define SUBTREE      "hutch"       /* root's, below the hierarchy's root */
+#define SCOPE_MS     8000          /* hutch-scope gives up by itself after 5 s */
 #define MOVE_ROUNDS  64            /* a group whose processes fork all the time may be fuller after each */
 
 static void say(struct delegation *ret, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -174,6 +185,145 @@ static bool find_subtree(const struct cgroup_tree *tree, uint32_t wanted, struct
 	return dir >= 0 && strlen(path) < sizeof ret->path && take(ret, DELEGATION_SUBTREE, TAKE_FD(dir), path);
 }
 
+/* ---- systemd's scope ---- */
+
+/* Where it is by all experience: the manager's top, and the scope. */
+static void guess_scope(char manager[128], char scope[192])
+{
+	unsigned uid = geteuid();
+	if (uid == 0) {
+		snprintf(manager, 128, "/");
+		snprintf(scope, 192, "/system.slice/" CGROUP_SCOPE);
+		return;
+	}
+	snprintf(manager, 128, "/user.slice/user-%u.slice/user@%u.service", uid, uid);
+	snprintf(scope, 192, "%.127s/app.slice/" CGROUP_SCOPE, manager);
+}
+
+static bool manager_is_there(void)
+{
+	char path[256];
+	const char *dir = secure_getenv("XDG_RUNTIME_DIR");
+	if (geteuid() == 0)
+		return access("/run/systemd/system", F_OK) == 0;
+	snprintf(path, sizeof path, "%.200s/bus", dir ? dir : "");
+	if (dir && access(path, F_OK) == 0)
+		return true;
+	snprintf(path, sizeof path, "/run/user/%u/bus", geteuid());
+	return access(path, F_OK) == 0;
+}
+
+/* What its manager could give, as far as it can be seen. */
+static uint32_t manager_controllers(const struct cgroup_tree *tree, const char *manager)
+{
+	CLEANUP_CLOSE int dir = cgroup_tree_directory(tree, manager);
+	return dir < 0 ? CGROUP_ALL : read_controllers(dir, "cgroup.controllers");
+}
+
+static enum delegation_origin manager_origin(void)
+{
+	return geteuid() == 0 ? DELEGATION_SYSTEM_MANAGER : DELEGATION_USER_MANAGER;
+}
+
+/* One without a process is about to end. */
+static bool find_scope(const struct cgroup_tree *tree, const char *path, struct delegation *ret)
+{
+	uint64_t is_populated = 0;
+	CLEANUP_CLOSE int dir = cgroup_tree_directory(tree, path);
+	if (dir < 0 || !cgroup_tree_can_reach(tree, path))
+		return false;
+	if (cgroup_read_key(dir, "cgroup.events", "populated", &is_populated) < 0 || !is_populated)
+		return false;
+	return take(ret, manager_origin(), TAKE_FD(dir), path);
+}
+
+static int start_hutch_scope(bool moves_us, int socket, int *ret_process)
+{
+	char pid[16], run_time[300];
+	const char *argv[3] = {"hutch-scope", moves_us ? pid : NULL, NULL};
+	const char *env[3] = {"PATH=/usr/bin:/bin", NULL, NULL}, *dir = secure_getenv("XDG_RUNTIME_DIR");
+	snprintf(pid, sizeof pid, "%d", getpid());
+	if (dir && strlen(dir) < 256) {
+		snprintf(run_time, sizeof run_time, "XDG_RUNTIME_DIR=%s", dir);
+		env[1] = run_time;
+	}
+	CLEANUP_CLOSE int file = program_open("hutch-scope", "HUTCH_SCOPE");
+	CLEANUP_CLOSE int theirs = file < 0 ? -1 : fcntl(socket, F_DUPFD_CLOEXEC, 4);
+	if (file < 0)
+		return file;
+	return theirs < 0 ? -errno : program_start(&(struct program){.file = file, .argv = argv, .env = env, .socket = theirs}, ret_process);
+}
+
+static int read_answer(int socket, struct scope_answer *ret)
+{
+	struct pollfd ready = {.fd = socket, .events = POLLIN};
+	int count;
+	do
+		count = poll(&ready, 1, SCOPE_MS);
+	while (count < 0 && errno == EINTR);
+	if (count <= 0)
+		return count < 0 ? -errno : -ETIMEDOUT;
+	ssize_t size = recv(socket, ret, sizeof *ret, MSG_DONTWAIT);
+	if (size != sizeof *ret || ret->magic != SCOPE_ANSWER_MAGIC || !memchr(ret->text, '\0', sizeof ret->text))
+		return -EPROTO;
+	return -ret->error;
+}
+
+/* Makes or joins it by hutch-scope. */
+static bool ask_for_scope(const struct cgroup_tree *tree, bool moves_us, struct delegation *ret)
+{
+	int pair[2];
+	struct scope_answer answer = {.text = ""};
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return false;
+	CLEANUP_CLOSE int ours = pair[0];
+	int process = -1, error = start_hutch_scope(moves_us, pair[1], &process);
+	close(pair[1]);
+	if (error == -ENOENT)
+		say(ret, "hutch-scope, which asks systemd for a group, is not installed (it is built where libsystemd's headers are)");
+	else if (error < 0)
+		say(ret, "cannot start hutch-scope: %s", strerror(-error));
+	if (error < 0)
+		return false;
+	error = read_answer(ours, &answer);
+	CLEANUP_CLOSE int dir = error < 0 ? -1 : cgroup_tree_directory(tree, answer.text);
+	if (dir < 0) {
+		say(ret, "systemd gives no group: %.250s", *answer.text ? answer.text : strerror(error < 0 ? -error : -dir));
+		close(ours);
+		ours = -1;
+		program_wait(process);
+		return false;
+	}
+	take(ret, manager_origin(), TAKE_FD(dir), answer.text);
+	ret->holder = TAKE_FD(ours);
+	ret->holder_process = process;
+	return true;
+}
+
+/* `has`: what an own part offers already. */
+static bool find_managed(const struct cgroup_tree *tree, uint32_t wanted, uint32_t has, bool may_move, struct delegation *ret)
+{
+	char manager[128], scope[192];
+	guess_scope(manager, scope);
+	if (find_scope(tree, scope, ret))
+		return true;
+	if (!(wanted & manager_controllers(tree, manager) & ~has))
+		return false;
+	if (!manager_is_there()) {
+		if (geteuid() != 0)
+			say(ret, "this process is in %.100s, which is not its user's, and that user has no systemd running (loginctl enable-linger)", tree->own);
+		return false;
+	}
+	bool reaches = cgroup_tree_can_reach(tree, scope);
+	if (!reaches && !may_move) {
+		say(ret, "this process is in %.100s and would have to be moved into a scope of systemd", tree->own);
+		return false;
+	}
+	return ask_for_scope(tree, !reaches, ret);
+}
+
+/* ---- all of it ---- */
+
 static void explain_tree(struct delegation *ret, int error)
 {
 	if (error == -ENOENT)
@@ -186,17 +336,37 @@ static void explain_tree(struct delegation *ret, int error)
 
 void delegation_find(uint32_t wanted, bool may_move, struct delegation *ret)
 {
+	static const struct delegation empty = {.dir = -1, .holder = -1, .holder_process = -1};
 	struct cgroup_tree tree;
-	*ret = (struct delegation){.dir = -1};
+	*ret = empty;
 	int error = cgroup_tree_open(&tree);
 	if (error < 0) {
 		explain_tree(ret, error);
 		return;
 	}
-	if (find_own(&tree, ret) || (geteuid() == 0 && find_subtree(&tree, wanted, ret)))
-		explain_missing(ret, wanted, may_move, provide(ret, wanted, may_move));
-	else if (!*ret->why)
+	bool is_found = find_own(&tree, ret);
+	uint32_t has = is_found ? read_controllers(ret->dir, "cgroup.controllers") : 0;
+	if (!is_found || (wanted & ~has)) {
+		struct delegation managed = empty;
+		if (find_managed(&tree, wanted, has, may_move, &managed) &&
+		    (!is_found || (wanted & ~has & read_controllers(managed.dir, "cgroup.controllers")))) {
+			delegation_done(ret);
+			*ret = managed;
+			is_found = true;
+		} else {
+			delegation_done(&managed);
+			snprintf(ret->why, sizeof ret->why, "%s", managed.origin ? "" : managed.why);
+		}
+	}
+	if (is_found || (geteuid() == 0 && find_subtree(&tree, wanted, ret))) {
+		int problem = provide(ret, wanted, may_move);
+		if (!(wanted & ~ret->controllers))
+			ret->why[0] = '\0';
+		else if (!*ret->why || problem < 0)
+			explain_missing(ret, wanted, may_move, problem);
+	} else if (!*ret->why) {
 		say(ret, "this process is in %.120s, and nothing at or above that belongs to its user", tree.own);
+	}
 	cgroup_tree_close(&tree);
 }
 
@@ -204,7 +374,11 @@ void delegation_done(struct delegation *delegation)
 {
 	if (delegation->dir >= 0)
 		close(delegation->dir);
-	delegation->dir = -1;
+	if (delegation->holder >= 0)
+		close(delegation->holder);
+	if (delegation->holder_process >= 0) /* ends with that */
+		program_wait(delegation->holder_process);
+	delegation->dir = delegation->holder = delegation->holder_process = -1;
 }
 
 const char *delegation_origin_name(enum delegation_origin origin)

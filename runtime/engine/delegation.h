@@ -33,6 +33,8 @@ struct delegation {
 	int dir;               /* the base: a cgroup in which children can be made, cloned into from here, and have `controllers`; -1: none */
 	uint32_t controllers;  /* CGROUP_*: enabled for its children */
 	char path[1024];       /* of the base, as /proc/PID/cgroup shows it */
+	int holder, holder_process; /* of a process that keeps a new scope alive until delegation_done; -1: none. So that comes
+	                             * after the first process was cloned into the base */
 	char why[320];         /* what is missing (no base, or a controller that was wanted) and what would help; "" if nothing is */
 };
 

@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "engine/guest.h"
+#include "engine/program.h"
 #include "kernel/account.h"
 
 #define RANGE_FIRST UINT64_C(0x70000000) /* above what distributions and systemd hand out, below what is negative as an int */
@@ -96,54 +97,16 @@ static int write_both(pid_t pid, const char *text, struct hutch_error *err)
 
 /* ---- an ordinary user's range: newuidmap and newgidmap ---- */
 
-struct helper {
-	const char *const *argv;
-	int error;
-};
-
-CHILD_CODE static void helper_main(void *arg)
-{
-	static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
-	struct helper *helper = arg;
-	uint64_t none = 0;
-	sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
-	helper->error = (int)-sys_call3(SYS_execve, helper->argv[0], helper->argv, env);
-	for (;;)
-		sys_call1(SYS_exit_group, 127);
-}
-
-/* Runs a program and waits, without touching libc's state. Its exit code or -errno. */
+/* Its exit code, or -errno; 0 as well if a caller that ignores SIGCHLD gets no exit codes. */
 static int run_helper(const char *const *argv)
 {
-	struct helper *helper = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (helper == MAP_FAILED)
-		return -errno;
-	helper->argv = argv;
-	int pidfd = -1;
-	struct sys_clone_args args = {
-		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
-		.pidfd = (uint64_t)(uintptr_t)&pidfd,
-		.stack = (uint64_t)(uintptr_t)helper,
-		.stack_size = STACK_SIZE,
-	};
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	long pid = sys_clone3(&args, helper_main, helper);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	int ret = pid < 0 ? (int)pid : -helper->error;
-	munmap(helper, STACK_SIZE);
-	if (pid < 0)
+	static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
+	int pidfd;
+	int ret = program_start(&(struct program){.path = argv[0], .argv = argv, .env = env}, &pidfd);
+	if (ret < 0)
 		return ret;
-	siginfo_t info = {0};
-	int waited;
-	do
-		waited = waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | __WALL);
-	while (waited < 0 && errno == EINTR);
-	close(pidfd);
-	if (ret < 0 || waited < 0) /* a program that ignores SIGCHLD has no exit codes: ECHILD */
-		return ret;
-	return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+	ret = program_wait(pidfd);
+	return ret < 0 ? 0 : ret;
 }
 
 static bool has_map(pid_t pid, const char *name)
