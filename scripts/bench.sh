@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The benchmark: hutch beside bwrap and crun, interleaved, as ratios of medians; where the time of a start goes, stage by
-# stage; filter load; captured output; memory. Nothing here is a test: a busy machine shows in the figures, not as a
+# stage; commands in kept sandboxes, and how those start, idle and stop; filter load; captured output; memory. Nothing here is a test: a busy machine shows in the figures, not as a
 # failure.
 #
 # usage: scripts/bench.sh [ROUNDS]      (default 100; a release build in build/ is made if there is none)
@@ -19,8 +19,8 @@ echo "== a start, stage by stage"
 cd "$(mktemp -d)"
 "$build/tests/bench/bench_start" 200
 echo
-echo "== a command in a sandbox that is there"
-"$build/tests/bench/bench_exec"
+echo "== sandboxes that are kept"
+"$here/tests/bench/kept.py" "$build/tools/hutch" "$build/tests/bench/bench_exec" "$rounds"
 echo
 echo "== loading the filter"
 "$build/tests/bench/bench_filter"
