@@ -10,6 +10,7 @@
 #include "api/client.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "wire/results.h"
 
 /* ---- what the supervisor says ---- */
 
@@ -233,6 +234,16 @@ static void remote_ask_result(struct hutch_process *process)
 	sandbox_send(process->sandbox, &message, NULL, 0);
 }
 
+/* Nobody is there any more who could be asked: what the supervisor has written down is left. */
+static int read_left_result(const struct hutch_process *process, struct hutch_result **ret, struct hutch_error *err)
+{
+	const struct client *client = process->sandbox->remote_data;
+	int error = *client->logs ? results_read(client->logs, process->sandbox->id, process->id, ret) : -HUTCH_E_NOT_FOUND;
+	if (error == -HUTCH_E_NOT_FOUND)
+		return err_set(err, HUTCH_E_GONE, "the sandbox's supervisor has ended, and what became of the command is not known: it was not over then");
+	return error < 0 ? err_set(err, HUTCH_E_GONE, "the sandbox's supervisor has ended, and what it wrote down of the command cannot be read") : 0;
+}
+
 static int remote_read_result(const struct hutch_process *process, struct hutch_result **ret, struct hutch_error *err)
 {
 	if (process->is_refused) {
@@ -241,7 +252,7 @@ static int remote_read_result(const struct hutch_process *process, struct hutch_
 		return -process->error.code;
 	}
 	if (!process->kept)
-		return err_set(err, HUTCH_E_GONE, "the sandbox's supervisor has ended, and what became of the command is not known");
+		return read_left_result(process, ret, err);
 	int error = pack_result_read(process->kept, process->kept_size, ret);
 	return error < 0 ? err_set(err, -error, "the supervisor sent what is no result") : 0;
 }

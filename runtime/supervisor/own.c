@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The supervisor's own commands: the main command and detached ones. Their output goes to logs; what became of them is
- * kept until the sandbox is removed, for the last OWNS_MAX of them.
+ * kept until the sandbox is removed, for the last OWNS_MAX of them; also on disk, should this process be killed.
  */
 #include <stdlib.h>
 
@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "engine/image.h"
 #include "supervisor/server.h"
+#include "wire/results.h"
 
 struct own *own_find(const struct server *server, uint32_t id)
 {
@@ -87,6 +88,7 @@ static bool make_room(struct server *server)
 	*oldest = own->next;
 	server->owns_count--;
 	log_remove(&own->log);
+	results_remove(server->logs, own->process->id);
 	hutch_process_free(own->process);
 	free(own);
 	return true;
@@ -110,6 +112,36 @@ int own_exec(struct server *server, const int *fds, unsigned count, uint32_t *re
 	return ret;
 }
 
+/* ---- results ---- */
+
+static int pack(const struct own *own, void **ret, size_t *ret_size, struct hutch_error *err)
+{
+	struct hutch_result *result;
+	int ret_code = result_make(own->process, &result, err);
+	if (ret_code < 0)
+		return ret_code;
+	ret_code = pack_result_write(result, ret, ret_size);
+	hutch_result_free(result);
+	return ret_code < 0 ? err_set(err, -ret_code, "the result cannot be told") : 0;
+}
+
+int own_result(const struct own *own, struct hutch_error *err)
+{
+	CLEANUP_FREE void *bytes = NULL;
+	size_t size;
+	int ret = pack(own, &bytes, &size, err);
+	return ret < 0 ? ret : image_memfd("hutch-result", bytes, size, 0, err);
+}
+
+/* Its output is in the log, so a result is small. What cannot be written (the disk is full) is known as long as we live. */
+static void write_down(const struct server *server, const struct own *own)
+{
+	CLEANUP_FREE void *bytes = NULL;
+	size_t size;
+	if (pack(own, &bytes, &size, NULL) == 0)
+		results_write(server->logs, own->process->id, bytes, size);
+}
+
 /* ---- running ---- */
 
 static void ended(struct server *server, struct own *own)
@@ -118,6 +150,7 @@ static void ended(struct server *server, struct own *own)
 	own->is_over = true;
 	log_close(&own->log);
 	process_release_output(own->process);
+	write_down(server, own);
 	if (own->process->is_main)
 		connections_tell(server, &message);
 }
@@ -139,20 +172,7 @@ void own_tick(struct server *server)
 		take_events(server, own);
 }
 
-/* ---- results ---- */
-
-int own_result(const struct own *own, struct hutch_error *err)
-{
-	struct hutch_result *result;
-	CLEANUP_FREE void *bytes = NULL;
-	size_t size;
-	int ret = result_make(own->process, &result, err);
-	if (ret < 0)
-		return ret;
-	ret = pack_result_write(result, &bytes, &size);
-	hutch_result_free(result);
-	return ret < 0 ? err_set(err, -ret, "the result cannot be told") : image_memfd("hutch-result", bytes, size, 0, err);
-}
+/* ---- the end ---- */
 
 void own_free_all(struct server *server)
 {

@@ -155,15 +155,20 @@ static int lock_root(int root, bool wait)
 
 /* ---- status ---- */
 
-static int replace_file(int dir, const char *name, const void *bytes, size_t size)
+int store_replace_file(int dir, const char *name, const void *bytes, size_t size)
 {
 	CLEANUP_CLOSE int fd = openat(dir, ".new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	ssize_t written = write(fd, bytes, size);
-	if (written != (ssize_t)size)
-		return written < 0 ? -errno : -ENOSPC;
-	return renameat(dir, ".new", dir, name) < 0 ? -errno : 0;
+	if (written != (ssize_t)size) {
+		int error = written < 0 ? -errno : -ENOSPC;
+		unlinkat(dir, ".new", 0); /* a full disk shall not stay full of halves */
+		return error;
+	}
+	if (renameat(dir, ".new", dir, name) == 0)
+		return 0;
+	return -errno;
 }
 
 int store_write_status(const struct store_entry *entry, const struct pack_status *status, struct hutch_error *err)
@@ -173,17 +178,17 @@ int store_write_status(const struct store_entry *entry, const struct pack_status
 	int ret = pack_status_write(status, &bytes, &size);
 	if (ret < 0)
 		return err_set(err, -ret, "the status of the sandbox cannot be written");
-	ret = replace_file(entry->dir, "status", bytes, size);
+	ret = store_replace_file(entry->dir, "status", bytes, size);
 	return ret < 0 ? err_sys(err, HUTCH_E_SYSTEM, -ret, "cannot write the status of the sandbox") : 0;
 }
 
-static int read_file(int dir, const char *name, void **ret, size_t *ret_size)
+int store_read_file(int dir, const char *name, size_t max, void **ret, size_t *ret_size)
 {
 	struct stat st;
 	CLEANUP_CLOSE int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_size > (off_t)STATUS_MAX)
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_size > (off_t)max)
 		return -EBADMSG;
 	CLEANUP_FREE void *bytes = malloc((size_t)st.st_size + 1);
 	if (!bytes)
@@ -224,7 +229,7 @@ static void settle(struct store_record *record)
 static int read_record(int dir, const char *id, struct store_record *ret)
 {
 	size_t size = 0;
-	int error = read_file(dir, "status", &ret->bytes, &size);
+	int error = store_read_file(dir, "status", STATUS_MAX, &ret->bytes, &size);
 	if (error < 0)
 		return error;
 	error = pack_status_read(ret->bytes, size, &ret->memory, &ret->status) < 0 ? -EBADMSG : 0;

@@ -70,6 +70,12 @@ int store_bury(int root, const char *id, struct store_record *ret);
 /* Removes what was left half made or half removed. */
 void store_sweep(int root);
 
+/* A file of ours, replaced as a whole: a reader sees the old one or the new one, also after a kill in between. It is not
+ * synced: what a power cut leaves belongs to a former boot, and is removed. 0 or -errno. */
+int store_replace_file(int dir, const char *name, const void *bytes, size_t size);
+/* The contents of one of ours, freed with free(3); -EBADMSG: it is somebody else's, no file, or larger than `max`. */
+int store_read_file(int dir, const char *name, size_t max, void **ret, size_t *ret_size);
+
 /* The kernel's id of this boot; "" if it cannot be had. */
 void store_boot_id(char ret[40]);
 

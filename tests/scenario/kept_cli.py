@@ -585,6 +585,33 @@ def _(t):
     equal(good(t, "gc", "--json").record, {"removed": 0})
 
 
+@test("results survive a killed supervisor; of what still ran nothing is made up")
+def _(t):
+    box = start(t, "sh", "-c", "echo out; exit 3")
+    equal(t.hutch("wait", box).code, 3)
+    before = t.hutch("wait", "--json", box).record
+    idle = start(t)
+    ended = good(t, "exec", "-d", idle, "--", "sh", "-c", "exit 9").text.strip()
+    running = good(t, "exec", "-d", idle, "--", "sleep", "1000").text.strip()
+    equal(t.hutch("wait", "--exec", ended, idle).code, 9)
+    killed = start(t, "sleep", "1000")
+    for victim in (box, idle, killed):
+        supervisor = listing(t, "--all")[victim]["supervisor"]
+        os.kill(supervisor, signal.SIGKILL)
+        wait_until(lambda: listing(t, "--all")[victim]["supervisor"] is None, 5, "it is dead")
+    outcome = t.hutch("wait", "--json", box)
+    equal((outcome.code, outcome.record), (3, before))
+    equal(good(t, "inspect", "--json", box).record["result"], before)
+    equal(good(t, "logs", box).text, "out\n")
+    equal(t.hutch("wait", "--exec", ended, idle).code, 9)
+    refused(t, ("wait", "--exec", running, idle), "not known")
+    refused(t, ("wait", "--exec", "77", idle), "not known")
+    refused(t, ("wait", killed), "not known")
+    equal(good(t, "inspect", "--json", killed).record["result"], None)
+    good(t, "rm", box)
+    refused(t, ("wait", box), box)
+
+
 # ---- changes ---------------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "helpers.h"
 #include "wire/pack.h"
+#include "wire/results.h"
 #include "wire/store.h"
 #include "wire/wire.h"
 
@@ -368,6 +369,34 @@ START_TEST(planted_run_directory_is_refused)
 }
 END_TEST
 
+/* A result on disk is believed only for the command that it is about, and only as a whole file of ours. */
+START_TEST(results_on_disk)
+{
+	char dir[] = "/tmp/hutch-results-XXXXXX", path[64], word[] = "x", *words[] = {word, NULL}, *none[] = {NULL};
+	struct hutch_result result = {.sandbox = "0123456789ab", .id = "7", .command = words, .warnings = none, .exit_code = 3, .started = true}, *got = NULL;
+	CLEANUP_FREE void *bytes = NULL;
+	size_t size;
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_int_eq(pack_result_write(&result, &bytes, &size), 0);
+	ck_assert_int_eq(results_read(dir, result.sandbox, 7, &got), -HUTCH_E_NOT_FOUND);
+	ck_assert_int_eq(results_write(dir, 7, bytes, size), 0);
+	ck_assert_int_eq(results_read(dir, result.sandbox, 7, &got), 0);
+	ck_assert_int_eq(got->exit_code, 3);
+	hutch_result_free(got);
+	ck_assert_int_eq(results_read(dir, "ba9876543210", 7, &got), -HUTCH_E_INVALID);
+	ck_assert_int_eq(results_write(dir, 8, bytes, size), 0); /* of command 7, under the name of another */
+	ck_assert_int_eq(results_read(dir, result.sandbox, 8, &got), -HUTCH_E_INVALID);
+	ck_assert_int_eq(results_write(dir, 7, bytes, size - 1), 0);
+	ck_assert_int_eq(results_read(dir, result.sandbox, 7, &got), -HUTCH_E_INVALID);
+	results_remove(dir, 8);
+	results_remove(dir, 7);
+	snprintf(path, sizeof path, "%s/result.7", dir);
+	ck_assert_int_eq(symlink("/dev/zero", path), 0);
+	ck_assert_int_eq(results_read(dir, result.sandbox, 7, &got), -HUTCH_E_INVALID);
+	ck_assert_int_eq(unlink(path) | rmdir(dir), 0); /* and nothing else is there */
+}
+END_TEST
+
 START_TEST(entries)
 {
 	static const char name[] = "wire-test-name";
@@ -422,6 +451,7 @@ int main(void)
 	tcase_add_test(rest, only_sealed_memory_files_are_read);
 	tcase_add_test(rest, names);
 	tcase_add_test(rest, planted_run_directory_is_refused);
+	tcase_add_test(rest, results_on_disk);
 	tcase_add_test(rest, entries);
 	suite_add_tcase(suite, pack);
 	suite_add_tcase(suite, rest);
