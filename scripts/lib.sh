@@ -49,6 +49,10 @@ ps|command ps|procps|procps-ng|procps-ng
 shellcheck|command shellcheck|shellcheck|ShellCheck|shellcheck
 bwrap|command bwrap|bubblewrap|bubblewrap|bubblewrap
 crun|command crun|crun|crun|crun
+qemu|command qemu-system-x86_64|qemu-system-x86|qemu-system-x86-core|qemu-system-x86
+mmdebstrap|command mmdebstrap|mmdebstrap|mmdebstrap|mmdebstrap
+fakeroot|command fakeroot|fakeroot|fakeroot|fakeroot
+mke2fs|command mke2fs|e2fsprogs|e2fsprogs|e2fsprogs
 EOF
 }
 
