@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <uv.h>
 
 #include <hutch/hutch.h>
@@ -195,6 +196,8 @@ int sandbox_start(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, 
 /* Makes the sandbox's cgroups if there is a reason to; *ret_init: that of init, -1: none. Limits that nothing can hold are an
  * error, unless best_effort allows it. */
 int limits_prepare(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct draft *draft, int *ret_init, struct hutch_error *err);
+/* For a dry run: what would hold them, one line each. */
+int limits_describe(struct hutch *h, const struct hutch_spec *spec, FILE *out, struct hutch_error *err);
 /* A command's own limits, and those of the sandbox that go by resource limits of each command here. */
 int limits_check_command(const struct hutch_sandbox *sandbox, const struct hutch_limits *limits, struct hutch_error *err);
 void limits_to_rlimits(const struct request *request, const struct hutch_limits *limits, struct command_draft *draft);

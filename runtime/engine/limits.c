@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -131,13 +132,13 @@ static uint32_t wanted_controllers(const struct hutch_limits *limits, bool *ret_
 	*ret_any = false;
 	list_asked(limits, list);
 	for (unsigned i = 0; i < ASKED_MAX; i++) {
-		bool is_default = list[i].limit == HUTCH_LIMIT_PIDS; /* always set, and a resource limit does as well */
+		bool is_default = list[i].limit == HUTCH_LIMIT_PIDS && limits->pids == SPEC_PIDS_DEFAULT;
 		if (!list[i].is_asked || is_default)
 			continue;
 		wanted |= list[i].controller;
 		*ret_any = true;
 	}
-	return wanted;
+	return *ret_any ? CGROUP_ALL : wanted; /* whoever pays for a cgroup gets the accounting, too */
 }
 
 static void set_up(struct hutch_sandbox *sandbox, const struct draft *draft)
@@ -184,6 +185,25 @@ static int make(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, ui
 	return is_asked ? err_hint(err, err_sys(err, HUTCH_E_UNENFORCEABLE, -ret, "the limits cannot be enforced: %s in %s", what, sandbox->cgroups.path), "see `hutch doctor`, cgroup") : 0;
 }
 
+/* Only what best_effort names comes this far without being held. */
+static void warn_weaker(struct hutch_sandbox *sandbox)
+{
+	struct asked list[ASKED_MAX];
+	const struct request *request = &sandbox->request;
+	list_asked(&request->spec.limits, list);
+	for (unsigned i = 0; i < ASKED_MAX; i++) {
+		char text[200];
+		const char *by = limits_enforcer(request, list[i].limit);
+		if (!list[i].is_asked || list[i].limit == HUTCH_LIMIT_PIDS || strcmp(by, "cgroup") == 0)
+			continue;
+		if (strcmp(by, "none") == 0)
+			snprintf(text, sizeof text, "limit %s is not in force: it cannot be enforced here, and --best-effort allows that", list[i].option);
+		else
+			snprintf(text, sizeof text, "limit %s holds for each process and not for all together: it is a resource limit, which --best-effort allows", list[i].option);
+		sandbox_warn(sandbox, text);
+	}
+}
+
 int limits_prepare(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct draft *draft, int *ret_init, struct hutch_error *err)
 {
 	bool is_asked;
@@ -192,7 +212,39 @@ int limits_prepare(struct hutch_sandbox *sandbox, const struct hutch_spec *spec,
 	if (!is_asked && spec->discard_usage && !spec->detached)
 		return 0;
 	set_up(sandbox, draft);
-	return make(sandbox, spec, spec->detached ? CGROUP_ALL : wanted, is_asked, ret_init, err);
+	int ret = make(sandbox, spec, spec->detached ? CGROUP_ALL : wanted, is_asked, ret_init, err);
+	if (ret == 0)
+		warn_weaker(sandbox);
+	return ret;
+}
+
+static void describe_limits(FILE *out, const struct request *request)
+{
+	struct asked list[ASKED_MAX];
+	list_asked(&request->spec.limits, list);
+	for (unsigned i = 0; i < ASKED_MAX; i++)
+		if (list[i].is_asked)
+			fprintf(out, "limits: --%s by %s\n", list[i].option, limits_enforcer(request, list[i].limit));
+}
+
+int limits_describe(struct hutch *h, const struct hutch_spec *spec, FILE *out, struct hutch_error *err)
+{
+	bool is_asked;
+	uint32_t wanted = wanted_controllers(&spec->limits, &is_asked);
+	struct request request = {.spec = *spec};
+	bool is_made = is_asked || spec->detached || !spec->discard_usage;
+	const struct delegation *delegation = is_made ? find_delegation(h, wanted, false) : NULL; /* nothing is moved for looking */
+	if (delegation && delegation->origin != DELEGATION_NONE) {
+		request.has_cgroup = true;
+		request.controllers = delegation->controllers;
+		fprintf(out, "cgroup: below %s (%s)\n", delegation->path, delegation_origin_name(delegation->origin));
+	} else {
+		fprintf(out, "cgroup: none%s%s\n", delegation ? ": " : " needed", delegation ? delegation->why : "");
+	}
+	int ret = spec->may_move || spec->detached ? 0 : check_all(&spec->limits, &request, false, delegation ? delegation->why : "", err);
+	if (ret == 0)
+		describe_limits(out, &request);
+	return ret;
 }
 
 /* ---- one command ---- */
@@ -281,7 +333,7 @@ void limits_take_usage(struct hutch_process *process, const struct message *mess
 		process->usage.limits_hit |= HUTCH_LIMIT_CPU_TIME;
 	if (usage->oom_kills == 0)
 		return;
-	if (usage->oom_scope == OOM_SANDBOX)
+	if (usage->oom_scope == OOM_SANDBOX && !process->is_main)
 		process_warn(process, "the memory limit that was hit is that of the whole sandbox");
 	if (usage->oom_scope == OOM_HOST)
 		process_warn(process, "the host was out of memory, and its kernel killed processes of the command; no limit of the sandbox was hit");

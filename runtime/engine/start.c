@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -398,6 +399,23 @@ static int describe(struct start *start, const struct hutch_command *command, ch
 	return error;
 }
 
+static int describe_limits(struct start *start, char **text, struct hutch_error *err)
+{
+	char *whole = NULL;
+	size_t size;
+	FILE *out = open_memstream(&whole, &size);
+	int ret = out ? limits_describe(start->sandbox->h, &start->spec, out, err) : err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
+	if (out)
+		fputs(*text, out);
+	if (out && fclose(out) != 0 && ret == 0)
+		ret = err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
+	free(*text);
+	*text = ret < 0 ? NULL : whole;
+	if (ret < 0)
+		free(whole);
+	return ret < 0 ? err_stage(err, ret, "plan") : 0;
+}
+
 int hutch_plan_text(struct hutch *h, const struct hutch_spec *spec, const struct hutch_command *command, char **ret, struct hutch_error *err)
 {
 	struct hutch_sandbox dummy = {.h = h, .range_lock = -1, .upper_lock = -1, .id = "dry-run"};
@@ -405,6 +423,8 @@ int hutch_plan_text(struct hutch *h, const struct hutch_spec *spec, const struct
 	int error = make_plan(&start, spec, err);
 	if (error == 0)
 		error = describe(&start, command, ret, err);
+	if (error == 0)
+		error = describe_limits(&start, ret, err);
 	start_done(&start);
 	if (dummy.upper)
 		remove_tree(AT_FDCWD, dummy.upper);

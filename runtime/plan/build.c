@@ -30,20 +30,6 @@ static void plan_scratch(struct draft *draft, const struct hutch_spec *spec)
 	draft->fixed.scratch_inodes = SCRATCH_INODES;
 }
 
-/* Only what --best-effort names comes this far without being enforceable. */
-static void warn_limits(struct draft *draft, const struct hutch_spec *spec)
-{
-	const struct hutch_limits *limits = &spec->limits;
-	uint32_t dropped = (limits->memory_bytes ? HUTCH_LIMIT_MEMORY : 0) | (limits->has_swap ? HUTCH_LIMIT_SWAP : 0) |
-	                   (limits->cpus_milli ? HUTCH_LIMIT_CPUS : 0) | (limits->cpu_time_ms ? HUTCH_LIMIT_CPU_TIME : 0) |
-	                   (limits->io_read_bps || limits->io_write_bps ? HUTCH_LIMIT_IO : 0);
-
-	for (uint32_t bit = HUTCH_LIMIT_MEMORY; bit <= HUTCH_LIMIT_CPU_TIME; bit <<= 1)
-		if (dropped & bit)
-			draft_warn(draft, "limit %s is not in force: it cannot be enforced here, and --best-effort allows that",
-			           hutch_requirement_name(bit));
-}
-
 static int plan_identity(const struct plan_host *host, const struct hutch_spec *spec, struct draft *draft, struct hutch_error *err)
 {
 	if ((spec->cap_add & SPEC_CAPS_IDS) && !host->has_range)
@@ -64,7 +50,6 @@ int plan_sandbox_build(const struct plan_host *host, const struct hutch_spec *sp
 	draft->fixed.flags |= spec->seccomp == HUTCH_SECCOMP_FILE ? PLAN_NEEDS_KEYRING : 0;
 	draft->fixed.hostname = draft_text(draft, spec->name ? spec->name : "hutch");
 	plan_scratch(draft, spec);
-	warn_limits(draft, spec);
 	int ret = plan_identity(host, spec, draft, err);
 	if (ret == 0)
 		ret = plan_root(host, spec, draft, err);
