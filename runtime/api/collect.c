@@ -56,6 +56,16 @@ static int collect(void *data, int root, const char *id)
 	return 0;
 }
 
+/* Of owners that were killed, where cgroups can be made from here. */
+static unsigned collect_cgroups(void)
+{
+	struct delegation delegation;
+	delegation_find(0, false, &delegation);
+	unsigned count = delegation.dir >= 0 ? cgroups_collect(delegation.dir) : 0;
+	delegation_done(&delegation);
+	return count;
+}
+
 int hutch_gc(struct hutch *h, struct hutch_error *err)
 {
 	(void)h;
@@ -68,7 +78,7 @@ int hutch_gc(struct hutch *h, struct hutch_error *err)
 		store_each(root, collect, &collection);
 		store_sweep(root);
 	}
-	return collection.count + (int)state_collect();
+	return collection.count + (int)state_collect() + (int)collect_cgroups();
 }
 
 int hutch_sandbox_remove(struct hutch_sandbox *sandbox, bool force, struct hutch_error *err)

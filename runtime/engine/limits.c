@@ -178,6 +178,8 @@ static int make(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, ui
 	if ((limits->io_read_bps || limits->io_write_bps) && sandbox->cgroups.disks_count == 0 && !(spec->best_effort & HUTCH_LIMIT_IO))
 		return err_hint(err, err_set(err, HUTCH_E_UNENFORCEABLE, "limits.io_%s_bps: --io-%s cannot be enforced: none of the sandbox's directories is on a disk of this machine",
 		                             limits->io_read_bps ? "read" : "write", limits->io_read_bps ? "read" : "write"), "leave it out, or say --best-effort=io");
+	if (spec->detached)
+		cgroups_collect(delegation->dir); /* what killed owners have left; a kept sandbox has the time */
 	ret = cgroups_make(&sandbox->cgroups, delegation, sandbox->id, limits, ret_init, &what);
 	if (ret == 0)
 		return note(sandbox, limits);

@@ -9,7 +9,7 @@ from tap import *
 ID = re.compile(r"[0-9a-f]{12}")
 RECORD_KEYS = {"sandbox", "id", "command", "outcome", "exit_code", "signal", "returncode", "started", "error", "stdout", "stdout_base64",
                "stderr", "stderr_base64", "stdout_bytes", "stderr_bytes", "stdout_truncated", "stderr_truncated", "wall_ms", "user_ms",
-               "system_ms", "memory_peak_bytes", "pids_peak", "io_read_bytes", "io_write_bytes", "limits_enforced", "limits_hit", "warnings"}
+               "system_ms", "memory_peak_bytes", "pids_peak", "io_read_bytes", "io_write_bytes", "throttled_ms", "oom_kills", "limits_enforced", "limits_hit", "warnings"}
 ERROR_KEYS = {"code", "stage", "errno", "errno_name", "message", "hint"}
 LISTING_KEYS = {"sandbox", "name", "state", "created", "supervisor", "command", "labels"}
 

@@ -11,6 +11,7 @@ KEYS = {  # every key of the record: its type when it is not null
     "error": dict, "stdout": str, "stdout_base64": str, "stderr": str, "stderr_base64": str, "stdout_bytes": int,
     "stderr_bytes": int, "stdout_truncated": bool, "stderr_truncated": bool, "wall_ms": NUMBER, "user_ms": NUMBER,
     "system_ms": NUMBER, "memory_peak_bytes": int, "pids_peak": int, "io_read_bytes": int, "io_write_bytes": int,
+    "throttled_ms": NUMBER, "oom_kills": int,
     "limits_enforced": dict, "limits_hit": list, "warnings": list,
 }
 NEVER_NULL = ("sandbox", "id", "command", "outcome", "returncode", "started", "limits_enforced", "limits_hit", "warnings")

@@ -143,7 +143,8 @@ def _(t, option, value, name, number):
         record = t.json("echo ran", option, value, way)
         equal(record["stdout"], "ran\n")
         found = [limit for key, limit in record["limits_enforced"].items() if key == name or key.replace("_", "-").startswith(name)]
-        equal([limit["by"] for limit in found], ["none"], "%s, %s: %r" % (option, way, record["limits_enforced"]))
+        holder = "rlimit" if name in ("memory", "cpu-time") else "none"
+        equal([limit["by"] for limit in found], [holder], "%s, %s: %r" % (option, way, record["limits_enforced"]))
         if number is not None:
             equal(found[0]["value"], number)
         true(any(name in warning for warning in record["warnings"]), "a warning says so: %r" % record["warnings"])
