@@ -135,7 +135,11 @@ void command_start(struct init *init, const struct message *request, const int *
 {
 	struct launch *launch = NULL;
 	int master = -1;
-	int ret = init->main_ended ? -ESRCH : commands_count == COMMANDS_MAX ? -EAGAIN : launch_new(init, fds, count, &launch);
+	int ret = commands_count == COMMANDS_MAX ? -EAGAIN : launch_new(init, fds, count, &launch);
+	if (ret == 0 && (launch->plan.command->file.op != FILE_NONE) != (request->b != 0))
+		ret = -EBADMSG;
+	if (ret == 0 && init->main_ended && !request->b) /* files can still be looked at */
+		ret = -ESRCH;
 	if (ret == 0) {
 		struct command *command = &commands[commands_count];
 		*command = (struct command){.id = request->id, .report = -1, .marker_fd = -1, .launch = launch};

@@ -17,7 +17,7 @@ enum message_type {
 	/* owner to init */
 	MESSAGE_GO = 1,    /* the id maps are written; read by the child before it becomes init */
 	MESSAGE_SETUP,     /* fds: plan, owner's pidfd, then what the plan's ops refer to */
-	MESSAGE_EXEC,      /* id; fds: plan, then one per stream that is not a pty */
+	MESSAGE_EXEC,      /* id; fds: plan, then one per stream that is not a pty; b = 1: it is a file operation */
 	MESSAGE_SIGNAL,    /* id, a = signal: to the command's process group */
 	MESSAGE_KILL,      /* id: the command and its whole tree */
 	MESSAGE_KILL_ALL,  /* everything but init */

@@ -102,9 +102,10 @@ static bool forward_exec(struct connection *connection, struct message *message,
 	uint32_t client_id = message->id;
 	if (count < 1 || count > 4 || find_by_client(connection, client_id))
 		return false;
-	const struct forward *forward = server_is_over(server) ? NULL : add(connection, client_id);
+	bool is_taken = message->b ? server_takes_files(server) : !server_is_over(server);
+	const struct forward *forward = is_taken ? add(connection, client_id) : NULL;
 	if (!forward) {
-		not_started(connection, client_id, server_is_over(server) ? ESRCH : EAGAIN);
+		not_started(connection, client_id, is_taken ? EAGAIN : ESRCH);
 		return true;
 	}
 	message->id = forward->id;
