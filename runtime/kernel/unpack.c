@@ -188,9 +188,11 @@ static int unpack_symlink(struct unpack *unpack, int dir, const char *name)
 	const struct tar_entry *entry = &unpack->entry;
 	if (!unpack->outside_links && leads_out(entry->path, entry->link))
 		return fail(unpack, TREE_LINK_ESCAPES, EXDEV);
+	const struct __kernel_timespec times[2] = {{.tv_nsec = TIME_OMIT}, {.tv_sec = entry->mtime_s, .tv_nsec = entry->mtime_ns}};
 	int ret = (int)sys_call3(SYS_symlinkat, entry->link, dir, unpack->temporary);
 	if (ret < 0)
 		return fail_system(unpack, ret);
+	sys_call4(SYS_utimensat, dir, unpack->temporary, times, AT_SYMLINK_NOFOLLOW);
 	ret = put_in_place(unpack, dir, name);
 	if (ret < 0)
 		sys_call3(SYS_unlinkat, dir, unpack->temporary, 0);
