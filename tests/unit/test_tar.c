@@ -229,6 +229,11 @@ START_TEST(cut_and_damaged)
 		ck_assert_int_lt(unpack_into(root), 0);
 		ck_assert_int_eq(unpacked.report.reason, TREE_CUT);
 	}
+	archive_size = whole;
+	archive[0] ^= 1; /* the checksum tells */
+	ck_assert_int_lt(unpack_into(root), 0);
+	ck_assert_int_eq(unpacked.report.reason, TREE_BROKEN);
+	archive[0] ^= 1;
 	static unsigned char kept[sizeof archive];
 	memcpy(kept, archive, whole);
 	srandom(1);
