@@ -28,7 +28,7 @@ static int read_words(const struct run_options *options, char **words, struct hu
 	if (!words[1])
 		return usage_error(err, "a %s is missing (%s)", options->changes ? "directory" : "destination", usage);
 	if (!*words[0] || !*words[1])
-		return usage_error(err, "a name is empty (%s)", usage);
+		return usage_error(err, "the name of a %s is empty (%s)", !*words[0] ? "source" : options->changes ? "directory" : "destination", usage);
 	return verb_refuse_words(words, 2, err);
 }
 
