@@ -83,7 +83,8 @@ struct run_options {
 
 	/* of kept sandboxes */
 	uint32_t exec_id;             /* --exec; 0: the main command */
-	uint64_t wait_ms;             /* wait --timeout; 0: none */
+	uint64_t wait_ms;             /* wait, cp --timeout; 0: none */
+	uint64_t limit;               /* cp --limit, bytes; 0: none */
 	uint64_t tail;                /* lines, when has_tail */
 	uint64_t offset;              /* bytes */
 	int64_t since_ms;             /* since the epoch; 0: from the start */
@@ -96,6 +97,7 @@ struct run_options {
 	bool follow;
 	bool timestamps;
 	bool changes;
+	bool outside_links;
 
 	bool json;
 	bool quiet;

@@ -34,6 +34,15 @@ enum hutch_error_code {
 	HUTCH_E_STATE,          /* "state"           the call does not fit the state of the object */
 	HUTCH_E_GONE,           /* "gone"            the sandbox's init ended or spoke nonsense; everything in it is dead */
 	HUTCH_E_BUSY,           /* "busy"            a bound of this library is reached (commands per sandbox, ...) */
+	HUTCH_E_IS_DIRECTORY,   /* "is_directory"    a file was wanted; this, and all that follow, are about files inside */
+	HUTCH_E_NOT_DIRECTORY,  /* "not_directory"   a directory was wanted, at the end of the path or on the way */
+	HUTCH_E_PERMISSION,     /* "permission"      the sandbox's user may not do that, or the place is read-only */
+	HUTCH_E_TOO_LARGE,      /* "too_large"       more bytes than the call allowed */
+	HUTCH_E_NOT_REGULAR,    /* "not_regular"     a FIFO, socket or device, which is never opened */
+	HUTCH_E_EXISTS,         /* "exists"          something is there already, or a directory is not empty */
+	HUTCH_E_NO_SPACE,       /* "no_space"        the file system, or its share of it, is full */
+	HUTCH_E_ARCHIVE,        /* "archive"         a tar stream is broken, or leads out of where it is unpacked */
+	HUTCH_E_FILE,           /* "file"            another failure of a file operation: `sys_errno`, or its helper was killed */
 	HUTCH_E_CODES           /* number of codes, not a code */
 };
 

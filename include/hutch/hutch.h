@@ -304,6 +304,92 @@ int64_t hutch_sandbox_changes(struct hutch_sandbox *sandbox, hutch_change_fn *ea
  * bits. What cannot be taken over (sockets, FIFOs) is named in `err`'s hint and counted as a failure. */
 int64_t hutch_sandbox_save(struct hutch_sandbox *sandbox, const char *directory, struct hutch_error *err);
 
+/* ---- files of a sandbox ---- */
+
+/*
+ * Everything below is done inside, by a helper with the rights of the sandbox's user, as if a command did it: paths mean
+ * what they mean there (a relative one counts from where commands start), links lead nowhere else, and FIFOs, sockets and
+ * devices are never opened. It works as long as the sandbox's init lives: also after the main command has ended, and
+ * on a detached sandbox until it is removed. No call waits without bound: one on which nothing has moved for 30 s, for
+ * whatever reason, ends with HUTCH_E_TIMEOUT, and `timeout_ms` bounds the whole of it. While it waits, the loop goes on.
+ *
+ * Errors tell what is wrong: not_found, is_directory, not_directory, permission, too_large, not_regular, exists,
+ * no_space, archive, timeout; the message has the path.
+ */
+struct hutch_file_options {
+	size_t size;
+	uint64_t timeout_ms;    /* 0: none */
+	uint64_t max_bytes;     /* more is HUTCH_E_TOO_LARGE; of contents, in all. 0: no bound, but 64 MiB for hutch_sandbox_read_file */
+	uint32_t mode;          /* permission bits of what is made; 0: 0644, directories 0755 */
+	bool exclusive;         /* write_file, mkdir: what is there already is HUTCH_E_EXISTS */
+	bool recursive;         /* remove_path: a directory and all that is in it */
+	bool no_follow;         /* stat: a link at the end of the path is meant itself */
+	bool outside_links;     /* copy_in, copy_out_to: symbolic links may lead out of the directory, instead of being refused */
+};
+/* struct hutch_file_options *: &HUTCH_FILE_OPTIONS(.recursive = true) */
+#define HUTCH_FILE_OPTIONS(...) ((struct hutch_file_options){.size = sizeof(struct hutch_file_options), __VA_ARGS__})
+
+struct hutch_file {
+	char type;              /* 'f' file, 'd' directory, 'l' symbolic link, 'p' FIFO, 's' socket, 'c' or 'b' device */
+	uint32_t mode, uid, gid, links; /* as seen inside */
+	uint64_t size;
+	int64_t mtime_s;
+	uint32_t mtime_ns;
+	char name[256];         /* the last component; any bytes */
+	char link[4096];        /* what a symbolic link says; "" for anything else */
+};
+
+/* The whole file; *ret is freed with free(3) and has a 0 behind it that is not counted. */
+int hutch_sandbox_read_file(struct hutch_sandbox *sandbox, const char *path, const struct hutch_file_options *options, char **ret, size_t *ret_size,
+                            struct hutch_error *err);
+/* To `fd`, which stays the caller's; returns the number of bytes. What was written before a failure stays written. */
+int64_t hutch_sandbox_read_file_to(struct hutch_sandbox *sandbox, const char *path, int fd, const struct hutch_file_options *options,
+                                   struct hutch_error *err);
+
+/* Directories on the way are made. The file appears under its name when it is complete, in place of what had the name; a
+ * link there is replaced, not followed. */
+int hutch_sandbox_write_file(struct hutch_sandbox *sandbox, const char *path, const void *data, size_t size, const struct hutch_file_options *options,
+                             struct hutch_error *err);
+/* From `fd` until its end. */
+int64_t hutch_sandbox_write_file_from(struct hutch_sandbox *sandbox, const char *path, int fd, const struct hutch_file_options *options,
+                                      struct hutch_error *err);
+
+/* Calls `each` for every entry of a directory, in no order; a non-zero return ends it and is returned. Links are not
+ * followed. Returns the number of entries otherwise. */
+typedef int hutch_file_fn(void *data, const struct hutch_file *file);
+int64_t hutch_sandbox_list(struct hutch_sandbox *sandbox, const char *path, const struct hutch_file_options *options, hutch_file_fn *each, void *data,
+                           struct hutch_error *err);
+int hutch_sandbox_stat(struct hutch_sandbox *sandbox, const char *path, const struct hutch_file_options *options, struct hutch_file *ret,
+                       struct hutch_error *err);
+
+/* With the directories on the way; one that is there already is right, unless it must be `exclusive`. */
+int hutch_sandbox_mkdir(struct hutch_sandbox *sandbox, const char *path, const struct hutch_file_options *options, struct hutch_error *err);
+
+/* A file, an empty directory, or with `recursive` any. A link itself, never what it leads to; no other file system. */
+int hutch_sandbox_remove_path(struct hutch_sandbox *sandbox, const char *path, const struct hutch_file_options *options, struct hutch_error *err);
+
+struct hutch_copy {
+	uint64_t entries, bytes;
+	uint64_t skipped;        /* FIFOs, sockets and devices, which are left out */
+	char first_skipped[256]; /* one of them */
+};
+
+/* What is in the directory `path`, as a tar stream (ustar, with pax extensions) to `fd`. Returns the size of the stream; *ret
+ * (or NULL) tells what was in it. */
+int64_t hutch_sandbox_copy_out(struct hutch_sandbox *sandbox, const char *path, int fd, const struct hutch_file_options *options, struct hutch_copy *ret,
+                               struct hutch_error *err);
+/* A tar stream into the directory `path`, which is made if it is missing; what is there already is replaced or filled.
+ * Everything belongs to the sandbox's user. An archive with absolute paths, "..", devices, links that lead out or entries
+ * that lead through a link is refused with HUTCH_E_ARCHIVE; what came before that entry stays. */
+int64_t hutch_sandbox_copy_in(struct hutch_sandbox *sandbox, const char *path, int fd, const struct hutch_file_options *options, struct hutch_copy *ret,
+                              struct hutch_error *err);
+/* The same, with a directory of the host at the other end: made if it does not exist, or copied without following links.
+ * What comes out is unpacked by the same rules, follows no link there, and has no setuid or setgid bits. */
+int hutch_sandbox_copy_out_to(struct hutch_sandbox *sandbox, const char *path, const char *directory, const struct hutch_file_options *options,
+                              struct hutch_copy *ret, struct hutch_error *err);
+int hutch_sandbox_copy_in_from(struct hutch_sandbox *sandbox, const char *path, const char *directory, const struct hutch_file_options *options,
+                               struct hutch_copy *ret, struct hutch_error *err);
+
 /* ---- looking before leaping ---- */
 
 /* The plan for this request on this host, one line per step, as `hutch run --dry-run` prints it. *ret is one string,

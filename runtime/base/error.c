@@ -22,6 +22,15 @@ static const char *const code_names[HUTCH_E_CODES] = {
 	[HUTCH_E_STATE] = "state",
 	[HUTCH_E_GONE] = "gone",
 	[HUTCH_E_BUSY] = "busy",
+	[HUTCH_E_IS_DIRECTORY] = "is_directory",
+	[HUTCH_E_NOT_DIRECTORY] = "not_directory",
+	[HUTCH_E_PERMISSION] = "permission",
+	[HUTCH_E_TOO_LARGE] = "too_large",
+	[HUTCH_E_NOT_REGULAR] = "not_regular",
+	[HUTCH_E_EXISTS] = "exists",
+	[HUTCH_E_NO_SPACE] = "no_space",
+	[HUTCH_E_ARCHIVE] = "archive",
+	[HUTCH_E_FILE] = "file",
 };
 
 const char *hutch_error_code_name(int code)

@@ -75,7 +75,7 @@ struct leaf {
 	uint32_t id;
 	uint64_t cpu_time_us;     /* its limit; 0: none */
 	int64_t check_ms;         /* when its CPU time must be looked at; INT64_MAX: never */
-	uint64_t sandbox_ooms, sandbox_pids; /* what had happened to the sandbox as a whole before */
+	uint64_t sandbox_ooms, sandbox_pids, sandbox_throttled_us; /* what had happened to the sandbox as a whole before */
 };
 #define LEAF_NONE ((struct leaf){.dir = -1, .kill = -1, .events = -1, .check_ms = INT64_MAX})
 

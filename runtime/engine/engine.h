@@ -228,9 +228,12 @@ struct launch_request {
 	int fds[4];                    /* of MESSAGE_EXEC; those of its cgroup follow */
 	bool owned[4];
 	unsigned count;
+	const struct plan_file *file;  /* NULL: a program is executed */
 };
 int exec_prepare(struct hutch_sandbox *sandbox, const struct hutch_command *command, bool is_main, struct launch_request *ret, struct hutch_error *err);
 int exec_send(int channel, const struct launch_request *launch, struct hutch_error *err);
+/* Starts a command, or a file operation. */
+int exec_start(struct hutch_sandbox *sandbox, const struct hutch_command *command, const struct plan_file *file, struct hutch_process **ret, struct hutch_error *err);
 void exec_done(struct launch_request *launch);  /* closes what is owned; the process stays the sandbox's */
 
 /* sandbox.c */

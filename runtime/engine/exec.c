@@ -153,6 +153,8 @@ static int make_plan(struct launch_request *launch, const struct hutch_command *
 	size_t size;
 	int ret = plan_command_build(&request->spec, command, request->workspace, &draft, err);
 	limits_to_rlimits(request, &command->limits, &draft);
+	if (launch->file)
+		draft.fixed.file = *launch->file;
 	draft.fixed.flags |= end_flags(command, launch->process->is_main, request->spec.discard_changes && !sandbox_is_reaped_by_others());
 	if (ret == 0)
 		ret = command_draft_encode(&draft, &bytes, &size, err);
@@ -163,13 +165,13 @@ static int make_plan(struct launch_request *launch, const struct hutch_command *
 	return fd < 0 ? fd : add_fd(launch, fd, true);
 }
 
-int exec_prepare(struct hutch_sandbox *sandbox, const struct hutch_command *command, bool is_main, struct launch_request *ret, struct hutch_error *err)
+static int prepare(struct hutch_sandbox *sandbox, const struct hutch_command *command, bool is_main, const struct plan_file *file, struct launch_request *ret, struct hutch_error *err)
 {
 	struct hutch_command checked;
 	int error = command_check(command, &checked, err);
 	if (error < 0)
 		return err_stage(err, error, "plan");
-	struct launch_request launch = {.process = process_new(sandbox, &checked, is_main, err)};
+	struct launch_request launch = {.file = file, .process = process_new(sandbox, &checked, is_main, err)};
 	if (!launch.process)
 		return -HUTCH_E_NO_MEMORY;
 	if (is_main)
@@ -193,10 +195,15 @@ int exec_prepare(struct hutch_sandbox *sandbox, const struct hutch_command *comm
 	return 0;
 }
 
+int exec_prepare(struct hutch_sandbox *sandbox, const struct hutch_command *command, bool is_main, struct launch_request *ret, struct hutch_error *err)
+{
+	return prepare(sandbox, command, is_main, NULL, ret, err);
+}
+
 int exec_send(int channel, const struct launch_request *launch, struct hutch_error *err)
 {
 	const struct hutch_process *process = launch->process;
-	struct message message = {.type = MESSAGE_EXEC, .id = process->id};
+	struct message message = {.type = MESSAGE_EXEC, .id = process->id, .a = launch->file ? MESSAGE_FILE : 0};
 	int fds[4 + MESSAGE_LEAF_FDS];
 	unsigned count = launch->count;
 	memcpy(fds, launch->fds, count * sizeof *fds);
@@ -220,19 +227,13 @@ void exec_done(struct launch_request *launch)
 
 /* ---- public ---- */
 
-int hutch_sandbox_exec(struct hutch_sandbox *sandbox, const struct hutch_command *command, struct hutch_process **ret, struct hutch_error *err)
+int exec_start(struct hutch_sandbox *sandbox, const struct hutch_command *command, const struct plan_file *file, struct hutch_process **ret, struct hutch_error *err)
 {
-	if (sandbox->is_gone)
-		return err_set(err, HUTCH_E_STATE, "the sandbox has ended");
-	if (sandbox->remote && sandbox->remote_state >= HUTCH_SANDBOX_COMPLETED)
-		return err_set(err, HUTCH_E_STATE, "the sandbox is %s: it takes no command", hutch_sandbox_state_name((int)sandbox->remote_state));
-	if (sandbox->main && sandbox->main->state == HUTCH_PROCESS_ENDED)
-		return err_set(err, HUTCH_E_STATE, "the sandbox's main command has ended, and everything in it with it");
 	if (sandbox->remote ? sandbox->remote_state == HUTCH_SANDBOX_PAUSED : sandbox->is_suspended)
 		return err_hint(err, err_set(err, HUTCH_E_STATE, "the sandbox is paused"), "hutch resume");
 	struct hutch_process *before = sandbox->processes;
 	struct launch_request launch = {0};
-	int error = exec_prepare(sandbox, command, false, &launch, err);
+	int error = prepare(sandbox, command, false, file, &launch, err);
 	if (error == 0)
 		error = exec_send(sandbox->control.fd, &launch, err);
 	exec_done(&launch);
@@ -245,4 +246,15 @@ int hutch_sandbox_exec(struct hutch_sandbox *sandbox, const struct hutch_command
 	loop_flush(sandbox->h);
 	*ret = launch.process;
 	return 0;
+}
+
+int hutch_sandbox_exec(struct hutch_sandbox *sandbox, const struct hutch_command *command, struct hutch_process **ret, struct hutch_error *err)
+{
+	if (sandbox->is_gone)
+		return err_set(err, HUTCH_E_STATE, "the sandbox has ended");
+	if (sandbox->remote && sandbox->remote_state >= HUTCH_SANDBOX_COMPLETED)
+		return err_set(err, HUTCH_E_STATE, "the sandbox is %s: it takes no command", hutch_sandbox_state_name((int)sandbox->remote_state));
+	if (sandbox->main && sandbox->main->state == HUTCH_PROCESS_ENDED)
+		return err_set(err, HUTCH_E_STATE, "the sandbox's main command has ended, and everything in it with it");
+	return exec_start(sandbox, command, NULL, ret, err);
 }

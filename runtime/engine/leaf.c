@@ -88,6 +88,8 @@ int leaf_make(struct cgroups *cgroups, uint32_t id, const struct hutch_limits *l
 		cgroup_read_key(cgroups->run, "memory.events.local", "oom", &leaf.sandbox_ooms);
 	if (cgroups->controllers & CGROUP_PIDS)
 		cgroup_read_key(cgroups->run, "pids.events", "max", &leaf.sandbox_pids);
+	if (cgroups->controllers & CGROUP_CPU)
+		cgroup_read_key(cgroups->run, "cpu.stat", "throttled_usec", &leaf.sandbox_throttled_us);
 	if (leaf.cpu_time_us)
 		leaf.check_ms = 0;
 	*ret = leaf;
@@ -99,7 +101,7 @@ void leaf_announce(const struct cgroups *cgroups, const struct leaf *leaf, struc
 	fds[0] = leaf->dir;
 	fds[1] = leaf->kill;
 	fds[2] = leaf->events;
-	message->a = MESSAGE_LEAF | (cgroups->controllers & CGROUP_MEMORY ? MESSAGE_FORK : 0);
+	message->a |= MESSAGE_LEAF | (cgroups->controllers & CGROUP_MEMORY ? MESSAGE_FORK : 0);
 	message->b = (int32_t)cgroups->user_inside;
 }
 
@@ -121,13 +123,17 @@ bool leaf_is_over_cpu_time(struct leaf *leaf, int64_t now_ms)
 	return false;
 }
 
-static void read_cpu(const struct leaf *leaf, struct message_usage *usage, uint64_t *ret_user_us, uint64_t *ret_system_us)
+/* The cgroup whose limit it is counts for how long all below it were held back. */
+static void read_cpu(const struct cgroups *cgroups, const struct leaf *leaf, struct message_usage *usage, uint64_t *ret_user_us, uint64_t *ret_system_us)
 {
+	uint64_t sandbox = 0;
 	if (cgroup_read_key(leaf->dir, "cpu.stat", "user_usec", ret_user_us) == 0 && cgroup_read_key(leaf->dir, "cpu.stat", "system_usec", ret_system_us) == 0)
 		usage->known |= USAGE_CPU;
 	if (cgroup_read_key(leaf->dir, "cpu.stat", "throttled_usec", &usage->throttled_us) < 0)
 		return;
 	usage->known |= USAGE_THROTTLED;
+	if (cgroup_read_key(cgroups->run, "cpu.stat", "throttled_usec", &sandbox) == 0 && sandbox > leaf->sandbox_throttled_us)
+		usage->throttled_us += sandbox - leaf->sandbox_throttled_us;
 	if (usage->throttled_us > 0)
 		usage->limits_hit |= HUTCH_LIMIT_CPUS;
 }
@@ -150,8 +156,14 @@ static void read_memory(const struct cgroups *cgroups, const struct leaf *leaf, 
 static void read_pids(const struct cgroups *cgroups, const struct leaf *leaf, struct message_usage *usage)
 {
 	uint64_t own = 0, sandbox = leaf->sandbox_pids;
+	uint64_t limit = UINT64_MAX, all = UINT64_MAX;
+	cgroup_read_u64(leaf->dir, "pids.max", &limit);
+	cgroup_read_u64(cgroups->run, "pids.max", &all);
+	limit = all < limit ? all : limit;
 	if (cgroup_read_u64(leaf->dir, "pids.peak", &usage->pids_peak) == 0)
 		usage->known |= USAGE_PIDS;
+	if (usage->pids_peak > limit) /* the kernel also counts what it then refused */
+		usage->pids_peak = limit;
 	cgroup_read_key(leaf->dir, "pids.events", "max", &own);
 	cgroup_read_key(cgroups->run, "pids.events", "max", &sandbox);
 	if (own > 0 || sandbox > leaf->sandbox_pids)
@@ -163,7 +175,7 @@ void leaf_usage(const struct cgroups *cgroups, const struct leaf *leaf, struct m
 	*ret = (struct message_usage){0};
 	if (leaf->dir < 0)
 		return;
-	read_cpu(leaf, ret, ret_user_us, ret_system_us);
+	read_cpu(cgroups, leaf, ret, ret_user_us, ret_system_us);
 	if (cgroups->controllers & CGROUP_MEMORY)
 		read_memory(cgroups, leaf, ret);
 	if (cgroups->controllers & CGROUP_PIDS)

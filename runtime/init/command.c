@@ -148,7 +148,12 @@ void command_start(struct init *init, const struct message *request, const int *
 	struct launch *launch = NULL;
 	struct leaf leaf = LEAF_NONE;
 	int master = -1, directory = take_leaf(request, fds, &count, &leaf);
-	int ret = init->main_ended ? -ESRCH : commands_count == COMMANDS_MAX ? -EAGAIN : launch_new(init, fds, count, &launch);
+	bool is_file = request->a & MESSAGE_FILE;
+	int ret = commands_count == COMMANDS_MAX ? -EAGAIN : launch_new(init, fds, count, &launch);
+	if (ret == 0 && (launch->plan.command->file.op != FILE_NONE) != is_file)
+		ret = -EBADMSG;
+	if (ret == 0 && init->main_ended && !is_file) /* files can still be looked at */
+		ret = -ESRCH;
 	if (ret == 0) {
 		struct command *command = &commands[commands_count];
 		*command = (struct command){.id = request->id, .report = -1, .leaf = leaf, .marker_fd = -1, .launch = launch};

@@ -12,6 +12,7 @@
 #include <hutch/spec.h>
 
 #include "base/sys.h"
+#include "init/file.h"
 #include "kernel/caps.h"
 #include "kernel/seccomp.h"
 #include "kernel/tty.h"
@@ -149,7 +150,7 @@ long launch_start(struct launch *launch)
 	}
 	if (launch->terminal >= 0)
 		return clone_child(&args, leader_main, launch);
-	if (launch->is_fork)
+	if (launch->is_fork || launch->plan.command->file.op != FILE_NONE) /* a file operation needs memory of its own */
 		return clone_child(&args, launch_child, launch);
 	args.flags |= CLONE_VM;
 	args.stack = (uint64_t)((char *)launch->stack_top - STACK_SIZE);
@@ -289,6 +290,8 @@ static int stage_seccomp(struct launch *launch)
 static int stage_exec(struct launch *launch)
 {
 	uint64_t none = 0;
+	if (launch->plan.command->file.op != FILE_NONE)
+		return file_main(launch);
 	sys_call4(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &none, NULL, sizeof none);
 	int result = -ENOENT;
 	for (uint32_t i = 0; i < launch->plan.command->pathc; i++) {

@@ -41,6 +41,8 @@ enum message_type {
 #define MESSAGE_LEAF (1 << 0) /* the last MESSAGE_LEAF_FDS fds are the cgroup that the command starts in */
 #define MESSAGE_FORK (1 << 1) /* it must not share init's memory until its exec: the kernel kills all that share a victim's */
 
+#define MESSAGE_FILE (1 << 2) /* it is a file operation; also from a client to its supervisor */
+
 /* Of a cgroup: its directory to clone into, cgroup.kill for writing, cgroup.events for reading. Init could not open the files
  * itself, since its Landlock domain does not have them. */
 #define MESSAGE_LEAF_FDS 3u

@@ -20,8 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "plan/file.h"
+
 #define PLAN_MAGIC   0x6e6c7068u /* "hpln" */
-#define PLAN_VERSION 1u
+#define PLAN_VERSION 2u
 #define PLAN_MAX     (16u << 20) /* bytes: more than execve(2) accepts of argv and environment */
 
 #define PLAN_OPS_MAX      512u
@@ -116,6 +118,7 @@ struct plan_command {
 	plan_string cwd;
 	uint16_t rows, columns;
 	uint32_t argc, envc, pathc, rlimits_count;
+	struct plan_file file;    /* op 0: a program is executed; else that is done instead, and argv[1] is the path */
 };
 
 /* ---- flat bytes ---- */

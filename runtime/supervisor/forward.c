@@ -110,9 +110,9 @@ static int make_leaf(struct server *server, struct forward *forward, const struc
 }
 
 /* The client's descriptors, and the cgroup that we make for it. */
-static void send_exec(struct server *server, const struct forward *forward, const int *fds, unsigned count)
+static void send_exec(struct server *server, const struct forward *forward, int flags, const int *fds, unsigned count)
 {
-	struct message message = {.type = MESSAGE_EXEC, .id = forward->id};
+	struct message message = {.type = MESSAGE_EXEC, .id = forward->id, .a = flags};
 	int all[OUTBOX_FDS];
 	memcpy(all, fds, count * sizeof *fds);
 	if (forward->leaf.dir >= 0) {
@@ -127,11 +127,11 @@ static bool forward_exec(struct connection *connection, const struct message *me
 	struct server *server = connection->server;
 	if (count < 1 || count > 4 || find_by_client(connection, message->id))
 		return false;
-	bool is_closed = server_is_over(server) || server->sandbox->is_suspended;
-	struct forward *forward = is_closed ? NULL : add(connection, message->id);
-	int error = is_closed ? -ESRCH : !forward ? -EAGAIN : make_leaf(server, forward, &message->limits);
+	bool is_taken = (message->a & MESSAGE_FILE ? server_takes_files(server) : !server_is_over(server)) && !server->sandbox->is_suspended;
+	struct forward *forward = is_taken ? add(connection, message->id) : NULL;
+	int error = !is_taken ? -ESRCH : !forward ? -EAGAIN : make_leaf(server, forward, &message->limits);
 	if (error == 0) {
-		send_exec(server, forward, fds, count);
+		send_exec(server, forward, message->a & MESSAGE_FILE, fds, count);
 		return true;
 	}
 	if (forward)

@@ -24,6 +24,11 @@ bool server_is_over(const struct server *server)
 	return server->stop != STOP_NONE || sandbox->is_gone || (sandbox->main && sandbox->main->state == HUTCH_PROCESS_ENDED);
 }
 
+bool server_takes_files(const struct server *server)
+{
+	return !server->sandbox->is_gone && (server->stop == STOP_NONE || server->stop == STOP_DONE);
+}
+
 static enum hutch_sandbox_state current_state(const struct server *server)
 {
 	enum hutch_sandbox_state state = hutch_sandbox_state(server->sandbox);

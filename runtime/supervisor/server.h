@@ -121,6 +121,7 @@ void server_run(struct server *server);
 void server_done(struct server *server);
 void server_update_state(struct server *server);         /* writes it down and tells clients, if it has changed */
 bool server_is_over(const struct server *server);        /* no command is taken any more */
+bool server_takes_files(const struct server *server);    /* file operations; also when all commands have ended */
 int server_remove(struct server *server, bool force, struct hutch_error *err);
 void server_extend(struct server *server, int64_t lifetime_ms, int64_t idle_timeout_ms);
 

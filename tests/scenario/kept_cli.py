@@ -633,7 +633,7 @@ def _(t):
     good(t, "stop", box)
     equal(sorted(good(t, "diff", box).text.splitlines()), lines, "still there when it is stopped")
     equal((read_file(t.path("changed")), read_file(t.path("deleted"))), (b"old", b"old"))
-    refused(t, ("cp", box, "x"), "--changes")
+    refused(t, ("cp", box, "x"), "SANDBOX:PATH")
     refused(t, ("cp", "--changes", box), "directory")
     refused(t, ("cp", "--changes", box, ""), "directory")
 
