@@ -201,8 +201,6 @@ int spec_check_limits(const struct hutch_limits *limits, const char *prefix, str
 		return err_hint(err, err_set(err, HUTCH_E_INVALID, "%slimits.memory_bytes: %llu bytes are not enough to start a program", prefix, (unsigned long long)limits->memory_bytes), "at least 1M");
 	if (limits->cpus_milli && limits->cpus_milli < SPEC_CPUS_MIN)
 		return err_hint(err, err_set(err, HUTCH_E_INVALID, "%slimits.cpus_milli: %u thousandths are less than the kernel can count", prefix, limits->cpus_milli), "at least 0.01 processors");
-	if (!limits->has_swap && limits->swap_bytes)
-		return err_set(err, HUTCH_E_INVALID, "%slimits.swap_bytes is set, but has_swap is not", prefix);
 	return check_ulimits(limits, err);
 }
 

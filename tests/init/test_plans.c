@@ -125,7 +125,7 @@ static void tear_down(void)
 
 static void start_init(void)
 {
-	const struct guest_request request = {.image = image, .channel = channels[1], .owner = owner, .own_network = true, .inside = 1000,
+	const struct guest_request request = {.image = image, .channel = channels[1], .owner = owner, .cgroup = -1, .own_network = true, .inside = 1000,
 	                                      .uid = geteuid(), .gid = getegid(), .range_base = range};
 	const struct message go = {.type = MESSAGE_GO};
 	int ret = guest_start(&request, &guest, &err);

@@ -287,17 +287,17 @@ def _(t):
 @test("what an owner that was killed leaves is collected")
 def _(t):
     enforceable(t, "--cpu-time", "5s")
-    owner = t.popen("run", "--cpu-time", "50s", "--", "sleep", "60")
     def mine():
-        return [path for top in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup") for path, names, _ in os.walk(top)
-                if re.fullmatch(r"hutch-[0-9a-f]{12}", os.path.basename(path)) and not read_file(path + "/cgroup.events").count(b"populated 1")]
-    before = set(mine())
-    time.sleep(0.5 * SLOW)
+        return {path for top in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup") for path, _, _ in os.walk(top)
+                if re.fullmatch(r"hutch-[0-9a-f]{12}", os.path.basename(path))}
+    before = mine()
+    owner = t.popen("run", "--cpu-time", "50s", "--", "sleep", "60")
+    wait_until(lambda: mine() - before, 5 * SLOW, "its cgroup")
     owner.kill()
     owner.wait()
-    wait_until(lambda: set(mine()) - before, 5, "an empty cgroup is left")
-    equal(t.hutch("gc").code, 0)
-    equal(set(mine()) - before, set())
+    def collected():
+        return t.hutch("gc").code == 0 and not mine() - before
+    wait_until(collected, 5 * SLOW, "nothing is left")
 
 
 # ---- accounting ------------------------------------------------------------------------------------------------------

@@ -97,10 +97,8 @@ static const struct {
 	{SPEC(.cap_add = UINT64_C(1) << 63), HUTCH_E_INVALID, "capability 63"}, {SPEC(.cap_add = UINT64_C(1) << 10, .net = HUTCH_NET_HOST), HUTCH_E_INVALID, "net host"},
 	{SPEC(.limits.ulimits = &unknown_limit, .limits.ulimits_count = 1), HUTCH_E_INVALID, "nofiles"}, {SPEC(.limits.ulimits = &nproc, .limits.ulimits_count = 1), HUTCH_E_INVALID, "nproc"},
 	{SPEC(.limits.ulimits = &no_name, .limits.ulimits_count = 1), HUTCH_E_INVALID, "ulimits[0]"}, {SPEC(.limits.ulimits = thirteen, .limits.ulimits_count = 13), HUTCH_E_INVALID, "ulimits"},
-	{SPEC(.limits.ulimits_count = 1), HUTCH_E_INVALID, "ulimits"}, {SPEC(.limits.memory_bytes = 1), HUTCH_E_UNENFORCEABLE, "--memory"}, {SPEC(.limits.has_swap = true), HUTCH_E_UNENFORCEABLE, "--swap"},
-	{SPEC(.limits.cpus_milli = 1), HUTCH_E_UNENFORCEABLE, "--cpus"}, {SPEC(.limits.cpu_time_ms = 1), HUTCH_E_UNENFORCEABLE, "--cpu-time"},
-	{SPEC(.limits.io_read_bps = 1), HUTCH_E_UNENFORCEABLE, "--io-read"}, {SPEC(.limits.io_write_bps = 1), HUTCH_E_UNENFORCEABLE, "--io-write"},
-	{SPEC(.limits.memory_bytes = 1, .best_effort = HUTCH_LIMITS_ALL & ~HUTCH_LIMIT_MEMORY), HUTCH_E_UNENFORCEABLE, "--memory"},
+	{SPEC(.limits.ulimits_count = 1), HUTCH_E_INVALID, "ulimits"}, {SPEC(.limits.memory_bytes = SPEC_MEMORY_MIN - 1), HUTCH_E_INVALID, "memory_bytes"},
+	{SPEC(.limits.cpus_milli = SPEC_CPUS_MIN - 1), HUTCH_E_INVALID, "cpus_milli"},
 };
 
 START_TEST(wrong_specs)
@@ -125,8 +123,8 @@ static const struct hutch_mount good_mounts[] = {
 static const struct hutch_ulimit every_limit[] = {{"as", 1}, {"core", 1}, {"cpu", 1}, {"data", 1}, {"fsize", 1}, {"locks", 1}, {"memlock", 1}, {"msgqueue", 1}, {"nofile", 1}, {"sigpending", 1}, {"stack", 1}};
 
 static const struct hutch_spec good_specs[] = {
-	SPEC(.mounts = good_mounts, .mounts_count = COUNT(good_mounts)), SPEC(.limits.memory_bytes = 1, .best_effort = HUTCH_LIMIT_MEMORY),
-	SPEC(.limits = {.memory_bytes = 1, .has_swap = true, .cpus_milli = 1, .cpu_time_ms = 1, .io_read_bps = 1, .io_write_bps = 1}, .best_effort = HUTCH_LIMITS_ALL),
+	SPEC(.mounts = good_mounts, .mounts_count = COUNT(good_mounts)), SPEC(.limits.memory_bytes = SPEC_MEMORY_MIN),
+	SPEC(.limits = {.memory_bytes = SPEC_MEMORY_MIN, .has_swap = true, .cpus_milli = SPEC_CPUS_MIN, .cpu_time_ms = 1, .io_read_bps = 1, .io_write_bps = 1}),
 	SPEC(.limits.ulimits = every_limit, .limits.ulimits_count = COUNT(every_limit)), SPEC(.cap_add = SPEC_CAPS_IDS | SPEC_CAPS_NETWORK), SPEC(.cap_add = SPEC_CAPS_IDS, .net = HUTCH_NET_HOST),
 	SPEC(.seccomp = HUTCH_SECCOMP_FILE, .seccomp_file = "x"), SPEC(.root = HUTCH_ROOT_DIRECTORY, .rootfs = "x"), SPEC(.workspace = "."), SPEC(.limits.swap_bytes = 5),
 };
