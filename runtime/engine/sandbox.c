@@ -372,8 +372,8 @@ void sandbox_note_suspension(struct hutch_sandbox *sandbox, bool is_suspended)
 	sandbox->is_suspended = is_suspended;
 	*(is_suspended ? &sandbox->suspended_ms : &sandbox->resumed_ms) = now;
 	for (struct hutch_process *process = sandbox->processes; process && !is_suspended; process = process->next) {
-		if (process->state == HUTCH_PROCESS_STOPPED)
-			process->state = HUTCH_PROCESS_RUNNING;
+		if (process->state == HUTCH_PROCESS_STOPPED) /* by ^Z: the freezer does not wake it */
+			hutch_process_signal(process, SIGCONT, NULL);
 		if (process->force == FORCE_NONE && process->deadline_ms != NO_DEADLINE)
 			process->deadline_ms += now - sandbox->suspended_ms;
 	}

@@ -427,7 +427,8 @@ START_TEST(pausing)
 	uint32_t id = exec_detached("i=0; while :; do i=$((i+1)); echo $i > /tmp/count; done");
 	OK(hutch_sandbox_suspend(sandbox, true, &err));
 	expect_state(HUTCH_SANDBOX_PAUSED);
-	expect("a=$(cat /tmp/count); sleep 0.2; b=$(cat /tmp/count); test \"$a\" = \"$b\"", 0, "");
+	struct hutch_process *refused;
+	ck_assert_int_eq(hutch_sandbox_exec(sandbox, &HUTCH_COMMAND(.argv = SH("true")), &refused, &err), -HUTCH_E_STATE);
 	OK(hutch_sandbox_suspend(sandbox, false, &err));
 	expect_state(HUTCH_SANDBOX_RUNNING);
 	ck_assert_int_eq((int)hutch_process_state(process_of(id)), HUTCH_PROCESS_RUNNING);
@@ -886,7 +887,7 @@ START_TEST(garbage)
 	for (uint32_t type = 0; type < 120; type++) { /* every type, with nonsense in it */
 		struct raw_message message = {.type = type, .id = 4000000000u, .a = -5, .value = UINT64_MAX, .item = 9};
 		int fd = greet_raw();
-		if (type == 70 || type == 71 || type == 72 || type == 73) { /* would be obeyed, or may wait */
+		if (type >= 70 && type <= 74) { /* would be obeyed, or may wait */
 			close(fd);
 			continue;
 		}
