@@ -34,6 +34,14 @@ static void send_simple(struct hutch_process *process, enum message_type type, i
 	sandbox_send(process->sandbox, &message, NULL, 0);
 }
 
+/* TERM, and what it leaves behind when it ends is killed. */
+static void send_term(struct hutch_process *process)
+{
+	const struct message message = {.type = MESSAGE_SIGNAL, .id = process->id, .a = SIGTERM, .b = 1};
+	sandbox_send(process->sandbox, &message, NULL, 0);
+	send_simple(process, MESSAGE_SIGNAL, SIGCONT); /* a stopped process cannot handle it otherwise */
+}
+
 void process_force(struct hutch_process *process, enum force force)
 {
 	if (process->state == HUTCH_PROCESS_ENDED || force <= process->force)
@@ -41,8 +49,7 @@ void process_force(struct hutch_process *process, enum force force)
 	process->force = force;
 	switch (force) {
 	case FORCE_TERM:
-		send_simple(process, MESSAGE_SIGNAL, SIGTERM);
-		send_simple(process, MESSAGE_SIGNAL, SIGCONT); /* a stopped process cannot handle it otherwise */
+		send_term(process);
 		process->deadline_ms = loop_deadline_ms(process->settings.grace_ms);
 		break;
 	case FORCE_KILL:

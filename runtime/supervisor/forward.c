@@ -249,7 +249,7 @@ void forward_signal_all(struct server *server, int signo)
 /* TERM, and KILL to the tree after the grace that the client has named. */
 static void end_for(struct server *server, struct forward *forward, enum hutch_outcome reason)
 {
-	struct message message = {.type = MESSAGE_SIGNAL, .id = forward->id, .a = SIGTERM};
+	struct message message = {.type = MESSAGE_SIGNAL, .id = forward->id, .a = SIGTERM, .b = 1};
 	if (forward->reason != HUTCH_OUTCOME_EXITED)
 		return;
 	forward->reason = reason;

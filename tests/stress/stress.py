@@ -163,8 +163,8 @@ def _(t):
 
     def cycle(index):
         box = call("start").stdout.decode().strip()
-        equal(call("exec", box, "--", "sh", "-c", "sleep 1000 & exit 3", codes=(3,)).returncode, 3)
-        call("stop", "--grace", "0", box)
+        equal(call("exec", box, "--", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & exit 3", codes=(3,)).returncode, 3)
+        call("stop", "--grace", "0.001", box)
         call("rm", box)
         return box
 
@@ -183,7 +183,7 @@ def _(t):
     wait_until(lambda: len(inside(box)) >= count, 20, "%d processes" % count)
     pids = inside(box)
     began = time.monotonic()
-    call("stop", "--grace", "0", box)
+    call("stop", "--grace", "0.001", box)
     taken = time.monotonic() - began
     equal([pid for pid in pids if pid in descendants(init)], [], "processes that are left, zombies as well")
     call("rm", box)
@@ -301,6 +301,10 @@ def _(t):
     hostile.check_back("never reads")
 
 
+# All but what ends, pauses or changes a sandbox when it is well-formed: the peer is its owner.
+NEAR = (*range(0, 16), *range(60, 71), *range(76, 105), 0xffffffff)
+
+
 @test("clients that send garbage")
 def _(t):
     hostile = Hostile(t)
@@ -310,8 +314,8 @@ def _(t):
         client = hostile.greeted() if index % 2 else hostile.connect(5)
         size = dice.choice((1, 3, 127, 128, 128, 128, 129, 4096, 60000))
         data = bytearray(dice.randbytes(size))
-        if size == MESSAGE.size and dice.random() < 0.7:  # types that are near to real ones
-            data[:4] = struct.pack("<I", dice.choice((*range(0, 16), *range(60, 105), 0xffffffff)))
+        if size == MESSAGE.size:  # types that are near to real ones
+            data[:4] = struct.pack("<I", dice.choice(NEAR))
         try:
             client.send(data)
             client.settimeout(0.01 if size == MESSAGE.size else 5)
@@ -323,9 +327,7 @@ def _(t):
         if index % 50 == 0:
             hostile.check_served()
     true(dropped > 0, "none was dropped")
-    equal(inspect(hostile.box)["state"] in ("running", "paused", "terminated"), True)
-    if inspect(hostile.box)["state"] == "running":
-        hostile.check_back("garbage (seed %d)" % SEED)
+    hostile.check_back("garbage (seed %d), %d dropped" % (SEED, dropped))
 
 
 @test("253 descriptors in each message")
@@ -398,6 +400,7 @@ def _(t):
             time.sleep(dice.uniform(0, 0.06))
             kill(starter.pid)
             word = starter.stdout.read().decode().strip()
+            starter.stdout.close()
             starter.wait()
             known = {entry["sandbox"] for entry in json.loads(call("ls", "--all", "--json", "--label", "token=" + token).stdout)["sandboxes"]}
             for box in known | ({word} if word else set()):
