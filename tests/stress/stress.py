@@ -37,6 +37,14 @@ def say(text):
     sys.stdout.flush()
 
 
+def until(condition, seconds, what):
+    """wait_until, with a text that is made when it has failed."""
+    try:
+        wait_until(condition, seconds, "")
+    except Failure:
+        fail("not within %s s: %s" % (seconds, what()))
+
+
 def message(kind, id=0, item=0, value=0):
     return MESSAGE.pack(kind, id, 0, 0, 0, item, value, 0, 0, b"")
 
@@ -129,7 +137,7 @@ def census():
 
 
 def same_as(before, boxes=(), seconds=10):
-    wait_until(lambda: census() == before, seconds, "all is as it was: %s, but %s" % (short(before), short(census())))
+    until(lambda: census() == before, seconds, lambda: "all is as it was: %s, but %s" % (short(before), short(census())))
     equal(traces(boxes), [], "cgroups and files that are left")
 
 
@@ -214,7 +222,7 @@ def _(t):
 
     found = in_parallel(one, range(count))
     equal([entry for entry in found if entry[1] != "timeout"], [], "commands that have not ended by their timeout")
-    wait_until(lambda: not inside(box), 5, "no process and no zombie is left, but %s" % [read_file("/proc/%d/stat" % pid) for pid in inside(box)])
+    until(lambda: not inside(box), 5, lambda: "no process and no zombie is left, but %s" % [read_file("/proc/%d/stat" % pid) for pid in inside(box)])
     equal(call("exec", box, "echo", "x").stdout, b"x\n")
     say("%d timeouts in %.1f s, the latest command ended after %.0f ms" % (count, time.monotonic() - began, max(entry[2] for entry in found)))
 
@@ -275,7 +283,7 @@ class Hostile:
 
     def check_back(self, what):
         self.check_served()
-        wait_until(lambda: self.count_fds() <= self.fds, 15, "%s: its descriptors are back to %d, but %d" % (what, self.fds, self.count_fds()))
+        until(lambda: self.count_fds() <= self.fds, 15, lambda: "%s: its descriptors are back to %d, but %d" % (what, self.fds, self.count_fds()))
         wait_until(lambda: call("exec", self.box, "echo", "x", codes=None).stdout == b"x\n", 15, "%s: a new client is served" % what)
         grown = self.resident() - self.memory
         true(grown <= 1024, "%s: its memory has grown by %d KiB" % (what, grown))
@@ -420,7 +428,8 @@ def _(t):
                 equal(call("exec", box, "echo", "x").stdout, b"x\n", "the sandbox goes on")
                 call("rm", "-f", box)
         struck[victim] += 1
-        wait_until(lambda: not processes_with(token), 10, "round %d (%s, seed %d): all of it is gone, but %s" % (index, victim, SEED, processes_with(token)))
+        until(lambda: not processes_with(token), 10,
+              lambda: "round %d (%s, seed %d): all of it is gone, but %s" % (index, victim, SEED, processes_with(token)))
         call("ls", "--all", "--json")
     running = [entry["sandbox"] for entry in json.loads(call("ls", "--json").stdout)["sandboxes"] if entry["sandbox"] in boxes]
     equal(running, [], "listed as running (seed %d)" % SEED)
