@@ -11,7 +11,7 @@
 #     asan      the unit and init suites, built with AddressSanitizer and UndefinedBehaviorSanitizer
 #     clang     a build with clang, warnings being errors; installed, and the installed copy used
 #     checks    the scripts that check the sources and the binaries
-# A NAME is one of these parts, or a suite of the test list (unit, init, guest, scenario), which then runs as root and as
+# A NAME is one of these parts, or a suite of the test list (unit, init, guest, scenario, stress), which then runs as root and as
 # a user. Started as a user, the root part needs sudo without a password and counts as skipped otherwise.
 #
 # The last line is "N passed, M failed, K skipped". The exit code is 0 if nothing failed; with CI=true it is 1, too, if
@@ -26,7 +26,7 @@ top=${self%/scripts/*}
 PATH=$PATH:$SBIN
 
 PARTS=(root user asan clang checks)
-MUST_RUN=(root/unit root/init root/scenario root/escape root/readme user/unit user/init user/scenario user/escape user/readme
+MUST_RUN=(root/unit root/init root/scenario root/escape root/stress root/readme user/unit user/init user/scenario user/escape user/stress user/readme
     asan/unit clang/build clang/install checks/sources checks/binaries)
 NEEDS_TEST="$NEEDS_BUILD python3 setpriv check static-libc sanitizers clang git make strace readelf newuidmap useradd ps shellcheck"
 TEST_OPTIONS=(--buildtype=debugoptimized --werror)
@@ -202,12 +202,12 @@ copy_tree() # DIR COMMAND...: a copy at DIR, made by the command that becomes th
 
 as_user()
 {
-    setpriv --reuid "$TEST_USER" --regid "$TEST_USER" --init-groups --reset-env env CI="${CI-}" CC="${CC-}" "$@"
+    setpriv --reuid "$TEST_USER" --regid "$TEST_USER" --init-groups --reset-env env CI="${CI-}" CC="${CC-}" HUTCH_STRESS="${HUTCH_STRESS-}" HUTCH_STRESS_SEED="${HUTCH_STRESS_SEED-}" "$@"
 }
 
 as_sudo()
 {
-    sudo -n env CI="${CI-}" CC="${CC-}" "$@"
+    sudo -n env CI="${CI-}" CC="${CC-}" HUTCH_STRESS="${HUTCH_STRESS-}" HUTCH_STRESS_SEED="${HUTCH_STRESS_SEED-}" "$@"
 }
 
 make_user()

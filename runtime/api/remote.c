@@ -106,11 +106,7 @@ static bool handle_init(struct hutch_sandbox *sandbox, const struct message *mes
 		return false;
 	if (!process || process->is_kept)
 		return true;
-	if (fd)
-		sandbox_take_terminal(process, TAKE_FD(*fd));
-	else
-		process_message(process, message);
-	return true;
+	return fd ? sandbox_take_terminal(process, TAKE_FD(*fd)) : process_message(process, message);
 }
 
 static void on_ready(struct watch *watch)
@@ -119,7 +115,10 @@ static void on_ready(struct watch *watch)
 	struct message message;
 	int fds[WIRE_FDS_MAX], ret = 1;
 	unsigned count;
-	while (!sandbox->is_gone && (ret = wire_receive(watch->fd, &message, fds, &count)) > 0) {
+	for (unsigned turn = 0; turn < MESSAGES_PER_TURN && ret > 0 && !sandbox->is_gone; turn++) {
+		ret = wire_receive(watch->fd, &message, fds, &count);
+		if (ret <= 0)
+			break;
 		int *fd = count == 1 ? &fds[0] : NULL;
 		sandbox->h->handled++;
 		bool is_valid = count <= 1 && (message.type < WIRE_HELLO ? handle_init(sandbox, &message, fd) : handle_wire(sandbox, &message, fd));
@@ -127,10 +126,8 @@ static void on_ready(struct watch *watch)
 			cleanup_close(&fds[i]);
 		if (!is_valid)
 			ret = -EBADMSG;
-		if (!is_valid)
-			break;
 	}
-	if (sandbox->is_gone || ret == -EAGAIN)
+	if (sandbox->is_gone || ret > 0 || ret == -EAGAIN) /* what is left is for the next turn */
 		return;
 	struct hutch_error why;
 	sandbox->h->handled++;

@@ -7,11 +7,12 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
 
-#define PATIENCE_MS 5000 /* init may be busy killing */
+#define TRUSTED_MS 5000 /* a supervisor; it may have much to do */
 
 static int move_up(int *fd)
 {
@@ -66,11 +67,31 @@ int channel_send(int channel, const struct message *message, const int *fds, uns
 	return sent < 0 ? -errno : 0;
 }
 
-int channel_send_waiting(int channel, const struct message *message, const int *fds, unsigned count)
+static int64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool wait_for_room(int channel, struct patience *patience)
 {
 	struct pollfd ready = {.fd = channel, .events = POLLOUT};
+	if (!patience)
+		return poll(&ready, 1, TRUSTED_MS) == 1;
+	int64_t before = now_ms();
+	if (before - patience->since_ms >= CHANNEL_WINDOW_MS)
+		*patience = (struct patience){.since_ms = before};
+	int64_t left = CHANNEL_PATIENCE_MS - patience->spent_ms;
+	bool has_room = poll(&ready, 1, left > 0 ? (int)left : 0) == 1;
+	patience->spent_ms += now_ms() - before;
+	return has_room;
+}
+
+int channel_send_waiting(int channel, const struct message *message, const int *fds, unsigned count, struct patience *patience)
+{
 	int ret = channel_send(channel, message, fds, count);
-	if (ret == -EAGAIN && poll(&ready, 1, PATIENCE_MS) == 1)
+	if (ret == -EAGAIN && wait_for_room(channel, patience))
 		ret = channel_send(channel, message, fds, count);
 	return ret;
 }

@@ -14,8 +14,16 @@ int channel_pair(int ret[2], struct hutch_error *err);
 /* 0, or -errno: EPIPE when init is gone, EAGAIN when it does not read. The descriptors stay the caller's. */
 int channel_send(int channel, const struct message *message, const int *fds, unsigned count);
 
-/* The same, but waits for a peer that does not read just now; not for long. */
-int channel_send_waiting(int channel, const struct message *message, const int *fds, unsigned count);
+/* How long may be waited for a peer that does not read: CHANNEL_PATIENCE_MS within CHANNEL_WINDOW_MS, however many messages
+ * are for it. Init is among hostile processes, and nobody's deadline may depend on it. */
+#define CHANNEL_PATIENCE_MS 500 /* it may be busy killing */
+#define CHANNEL_WINDOW_MS   5000
+struct patience {
+	int64_t since_ms, spent_ms;
+};
+
+/* The same, but waits for a peer that does not read just now: as long as `patience` allows, 5 s if it is NULL. */
+int channel_send_waiting(int channel, const struct message *message, const int *fds, unsigned count, struct patience *patience);
 
 /* 1: a message, *ret_fd is -1 or a descriptor that is the caller's; 0: init is gone; -EAGAIN: nothing there;
  * -EBADMSG: nonsense. Strings in the message are terminated. */

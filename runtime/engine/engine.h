@@ -24,11 +24,13 @@
 #include <hutch/hutch.h>
 
 #include "engine/cgroup.h"
+#include "engine/channel.h"
 #include "engine/guest.h"
 #include "plan/build.h"
 #include "plan/message.h"
 
 #define NO_DEADLINE INT64_MAX
+#define MESSAGES_PER_TURN 64u /* that are taken from one socket: who floods it does not keep us from our deadlines */
 
 struct hutch_sandbox;
 
@@ -135,14 +137,15 @@ struct hutch_sandbox {
 	struct watch control;
 	struct guest guest;
 	struct cgroups cgroups;
+	struct patience patience;      /* with init, when it does not read */
 	bool is_ready, is_gone, is_freed;
 	bool was_ended;                /* by stop or kill */
 	struct hutch_error why;        /* of being gone; code 0: none was told */
 	const struct remote *remote;   /* NULL: it is this process's own. Else `control` leads to a supervisor, and there is no guest */
 	enum hutch_sandbox_state remote_state; /* what the supervisor has told last */
 	void *remote_data;
-	/* In a supervisor: what init says about commands that are not this process's. It takes the descriptor. */
-	void (*foreign)(struct hutch_sandbox *sandbox, const struct message *message, int fd);
+	/* In a supervisor: what init says about commands that are not this process's. It takes the descriptor; false: nonsense. */
+	bool (*foreign)(struct hutch_sandbox *sandbox, const struct message *message, int fd);
 	void *foreign_data;
 	unsigned open_handles;
 	int range_lock;
@@ -241,7 +244,8 @@ struct hutch_sandbox *sandbox_new(struct hutch *h, const char *id, struct hutch_
 int sandbox_run(struct hutch *h, const char *id, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_sandbox **ret, struct hutch_error *err);
 void sandbox_make_id(char id[40]);
 struct hutch_process *sandbox_process(const struct hutch_sandbox *sandbox, uint32_t id); /* NULL: it has none of that id */
-void sandbox_take_terminal(struct hutch_process *process, int fd);
+struct patience *sandbox_patience(struct hutch_sandbox *sandbox); /* for messages; NULL: they go to a supervisor, which is trusted */
+bool sandbox_take_terminal(struct hutch_process *process, int fd); /* false: it has asked for none, or has one */
 bool sandbox_is_reaped_by_others(void); /* once this process has ended */
 void sandbox_gone(struct hutch_sandbox *sandbox, const struct hutch_error *why);
 void sandbox_warn(struct hutch_sandbox *sandbox, const char *text);
@@ -253,7 +257,7 @@ void sandbox_deadline(struct hutch_sandbox *sandbox, int64_t now_ms);
 int64_t sandbox_next_deadline(const struct hutch_sandbox *sandbox);
 
 /* process.c */
-void process_message(struct hutch_process *process, const struct message *message);
+bool process_message(struct hutch_process *process, const struct message *message); /* false: nonsense */
 void process_finish(struct hutch_process *process);
 void process_decide(struct hutch_process *process, enum hutch_outcome reason); /* the first reason stays */
 void process_warn(struct hutch_process *process, const char *text); /* in its own record */

@@ -213,7 +213,7 @@ int exec_send(int channel, const struct launch_request *launch, struct hutch_err
 	} else if (process->sandbox->remote) {
 		limits_to_message(&process->settings, &message);
 	}
-	int ret = channel_send_waiting(channel, &message, fds, count);
+	int ret = channel_send_waiting(channel, &message, fds, count, sandbox_patience(process->sandbox));
 	return ret < 0 ? err_sys(err, HUTCH_E_GONE, -ret, "cannot talk to the sandbox's init") : 0;
 }
 

@@ -34,6 +34,14 @@ static void send_simple(struct hutch_process *process, enum message_type type, i
 	sandbox_send(process->sandbox, &message, NULL, 0);
 }
 
+/* TERM, and what it leaves behind when it ends is killed. */
+static void send_term(struct hutch_process *process)
+{
+	const struct message message = {.type = MESSAGE_SIGNAL, .id = process->id, .a = SIGTERM, .b = 1};
+	sandbox_send(process->sandbox, &message, NULL, 0);
+	send_simple(process, MESSAGE_SIGNAL, SIGCONT); /* a stopped process cannot handle it otherwise */
+}
+
 void process_force(struct hutch_process *process, enum force force)
 {
 	if (process->state == HUTCH_PROCESS_ENDED || force <= process->force)
@@ -41,8 +49,7 @@ void process_force(struct hutch_process *process, enum force force)
 	process->force = force;
 	switch (force) {
 	case FORCE_TERM:
-		send_simple(process, MESSAGE_SIGNAL, SIGTERM);
-		send_simple(process, MESSAGE_SIGNAL, SIGCONT); /* a stopped process cannot handle it otherwise */
+		send_term(process);
 		process->deadline_ms = loop_deadline_ms(process->settings.grace_ms);
 		break;
 	case FORCE_KILL:
@@ -161,34 +168,38 @@ static bool is_by_suspension(const struct hutch_process *process, const struct m
 	return message->a == SIGSTOP && (sandbox->is_suspended || (sandbox->resumed_ms && loop_now_ms() - sandbox->resumed_ms < RESUME_MS));
 }
 
-void process_message(struct hutch_process *process, const struct message *message)
+bool process_message(struct hutch_process *process, const struct message *message)
 {
 	if (process->state == HUTCH_PROCESS_ENDED)
-		return;
+		return true; /* it has been given up, which init could not know */
 	switch ((enum message_type)message->type) {
 	case MESSAGE_STARTED:
+		if (process->state != HUTCH_PROCESS_STARTING)
+			return false;
 		process->state = HUTCH_PROCESS_RUNNING;
 		process->started = true;
 		process->started_ms = loop_now_ms();
 		if (message->value & HUTCH_LAYER_CGROUP_NS)
 			sandbox_warn(process->sandbox, "layer cgroup-ns is not in force: it could not be had, and --best-effort allows that");
-		break;
+		return true;
 	case MESSAGE_NOT_STARTED: {
 		struct message clean = *message;
+		if (process->started)
+			return false;
 		clean.a = clean_errno(message->a);
 		set_error(process, &clean);
 		leaf_remove(&process->sandbox->cgroups, &process->leaf);
 		process_finish(process);
-		break;
+		return true;
 	}
 	case MESSAGE_EXITED:
 		process->started = true;
 		exited(process, message);
-		break;
+		return true;
 	case MESSAGE_STOPPED:
-		if (!is_by_suspension(process, message))
+		if (process->started && !is_by_suspension(process, message)) /* before its exec, it is nobody's business */
 			process->state = HUTCH_PROCESS_STOPPED;
-		break;
+		return true;
 	case MESSAGE_GO:
 	case MESSAGE_SETUP:
 	case MESSAGE_EXEC:
@@ -203,6 +214,7 @@ void process_message(struct hutch_process *process, const struct message *messag
 	case MESSAGE_TERMINAL:
 	case MESSAGE_TYPES: break;
 	}
+	return true;
 }
 
 void process_end(struct hutch_process *process, enum hutch_outcome reason)

@@ -36,7 +36,12 @@ int sandbox_send(struct hutch_sandbox *sandbox, const struct message *message, c
 {
 	if (sandbox->is_gone || !sandbox->control.is_open)
 		return -EPIPE;
-	return channel_send_waiting(sandbox->control.fd, message, fds, count);
+	return channel_send_waiting(sandbox->control.fd, message, fds, count, sandbox_patience(sandbox));
+}
+
+struct patience *sandbox_patience(struct hutch_sandbox *sandbox)
+{
+	return sandbox->remote ? NULL : &sandbox->patience;
 }
 
 /* ---- the end ---- */
@@ -106,8 +111,10 @@ void sandbox_stop(struct hutch_sandbox *sandbox, int64_t grace_ms)
 
 /* ---- what init says ---- */
 
-static void ready(struct hutch_sandbox *sandbox, const struct message *message)
+static bool ready(struct hutch_sandbox *sandbox, const struct message *message)
 {
+	if (sandbox->is_ready) /* each of them could be made to leave warnings */
+		return false;
 	sandbox->is_ready = true;
 	guest_release_stack(&sandbox->guest);
 	for (unsigned i = 0; i < HUTCH_LAYERS; i++) {
@@ -120,6 +127,7 @@ static void ready(struct hutch_sandbox *sandbox, const struct message *message)
 		         allowed ? "it could not be had, and --best-effort allows that" : 1u << i == HUTCH_LAYER_KEYRING ? "the quota of keys is used up (the filter refuses the calls all the same)" : "this kernel does not have it");
 		sandbox_warn(sandbox, text);
 	}
+	return true;
 }
 
 /* Untrusted text for people: no control bytes. */
@@ -150,26 +158,34 @@ struct hutch_process *sandbox_process(const struct hutch_sandbox *sandbox, uint3
 	return process;
 }
 
-void sandbox_take_terminal(struct hutch_process *process, int fd)
+/* The descriptor may be anything: nobody who has not asked for one looks at it. */
+bool sandbox_take_terminal(struct hutch_process *process, int fd)
 {
-	if (process && process->pty < 0)
-		process->pty = TAKE_FD(fd);
-	cleanup_close(&fd);
+	CLEANUP_CLOSE int owned = fd;
+	if (process->state == HUTCH_PROCESS_ENDED)
+		return true;
+	if (process->state != HUTCH_PROCESS_STARTING || process->pty >= 0 || !plan_wants_pty(&process->settings))
+		return false;
+	process->pty = TAKE_FD(owned);
+	return true;
 }
 
-static void handle(struct hutch_sandbox *sandbox, struct message *message, int fd)
+/* False: nonsense. It takes the descriptor. */
+static bool handle(struct hutch_sandbox *sandbox, struct message *message, int fd)
 {
+	CLEANUP_CLOSE int owned = fd;
 	struct hutch_process *process = sandbox_process(sandbox, message->id);
 	if (message->type == MESSAGE_READY)
-		ready(sandbox, message);
-	else if (message->type == MESSAGE_FAILED)
+		return ready(sandbox, message);
+	if (message->type == MESSAGE_FAILED)
 		failed(sandbox, message);
 	else if (!process && sandbox->foreign)
-		sandbox->foreign(sandbox, message, fd);
-	else if (message->type == MESSAGE_TERMINAL)
-		sandbox_take_terminal(process, fd);
+		return sandbox->foreign(sandbox, message, TAKE_FD(owned));
+	else if (process && message->type == MESSAGE_TERMINAL)
+		return sandbox_take_terminal(process, TAKE_FD(owned));
 	else if (process)
-		process_message(process, message);
+		return process_message(process, message);
+	return true;
 }
 
 void sandbox_control_ready(struct watch *watch)
@@ -177,18 +193,22 @@ void sandbox_control_ready(struct watch *watch)
 	struct hutch_sandbox *sandbox = watch->sandbox;
 	struct message message;
 	int fd = -1, ret = 1;
-	while (!sandbox->is_gone && (ret = channel_receive(watch->fd, &message, &fd)) > 0) {
+	for (unsigned i = 0; i < MESSAGES_PER_TURN && ret > 0 && !sandbox->is_gone; i++) {
+		ret = channel_receive(watch->fd, &message, &fd);
+		if (ret <= 0)
+			break;
 		sandbox->h->handled++;
-		handle(sandbox, &message, fd);
+		if (!handle(sandbox, &message, fd))
+			ret = -EBADMSG;
 	}
-	if (sandbox->is_gone || ret == -EAGAIN)
+	if (sandbox->is_gone || ret > 0 || ret == -EAGAIN) /* what is left is for the next turn */
 		return;
 	struct hutch_error why;
 	sandbox->h->handled++;
 	if (ret == 0 && guest_failure(&sandbox->guest, &why) == 0)
 		err_set(&why, HUTCH_E_GONE, "the sandbox's init ended unexpectedly");
 	else if (ret < 0)
-		err_set(&why, HUTCH_E_GONE, "the sandbox's init sent what is no message");
+		err_set(&why, HUTCH_E_GONE, "the sandbox's init sent what is no message, or not now");
 	sandbox_gone(sandbox, &why);
 }
 

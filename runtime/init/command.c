@@ -389,15 +389,22 @@ void command_kill(struct init *init, uint32_t id)
 		}
 }
 
-void command_signal(struct init *init, uint32_t id, int signo)
+/* `ends`: what it leaves shall not outlive it, whatever was asked for when it was started. */
+void command_signal(struct init *init, uint32_t id, int signo, bool ends)
 {
 	if (signo < 1 || signo > 64)
 		return;
-	for (unsigned i = 0; i < commands_count; i++)
-		if (commands[i].id == id && commands[i].told)
-			sys_call2(SYS_kill, -commands[i].group, signo);
-		else if (commands[i].id == id)
-			commands[i].pending |= UINT64_C(1) << (signo - 1);
+	for (unsigned i = 0; i < commands_count; i++) {
+		struct command *command = &commands[i];
+		if (command->id != id)
+			continue;
+		if (ends && (command->flags & PLAN_MARKED))
+			command->flags |= PLAN_KILL_TREE;
+		if (command->told)
+			sys_call2(SYS_kill, -command->group, signo);
+		else
+			command->pending |= UINT64_C(1) << (signo - 1);
+	}
 	if (init->wait_rest.type != 0 && init->wait_rest.id == id) /* it has ended, what it left is meant */
 		sys_call2(SYS_kill, -1, signo);
 }

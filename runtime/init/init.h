@@ -115,7 +115,7 @@ void command_start(struct init *init, const struct message *request, const int *
 /* Descriptors to poll for, at most `capacity`; command_report() is called with what became readable. */
 unsigned commands_reports(const struct init *init, int *fds, unsigned capacity);
 void command_report(struct init *init, int fd);
-void command_signal(struct init *init, uint32_t id, int signo);
+void command_signal(struct init *init, uint32_t id, int signo, bool ends);
 /* Kills and reaps everything but init. */
 void commands_kill_all(struct init *init);
 /* Kills the tree of one command: all that carry its marker. */

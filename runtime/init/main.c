@@ -180,7 +180,7 @@ static void serve_request(struct init *init)
 	case MESSAGE_EXEC:
 		command_start(init, &message, fds, count);
 		return; /* it closes the descriptors */
-	case MESSAGE_SIGNAL: command_signal(init, message.id, message.a); break;
+	case MESSAGE_SIGNAL: command_signal(init, message.id, message.a, message.b == 1); break;
 	case MESSAGE_KILL: command_kill(init, message.id); break;
 	case MESSAGE_KILL_ALL:
 		commands_kill_all(init);

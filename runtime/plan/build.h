@@ -35,6 +35,8 @@ void plan_proc(struct draft *draft, const struct hutch_spec *spec);
 /* The sandbox user's home. */
 const char *plan_home(const struct hutch_spec *spec);
 
+bool plan_wants_pty(const struct hutch_command *command);
+
 /* argv, environment, where to look for the program, limits. `spec` is the sandbox's. */
 int plan_command_build(const struct hutch_spec *spec, const struct hutch_command *command, const char *workspace, struct command_draft *draft,
                        struct hutch_error *err);

@@ -19,7 +19,7 @@ enum message_type {
 	MESSAGE_SETUP,     /* fds: plan, owner's pidfd, then what the plan's ops refer to */
 	MESSAGE_EXEC,      /* id; fds: plan, one per stream that is not a pty, with MESSAGE_LEAF its cgroup; a = MESSAGE_*, b = the
 	                    * id inside that may clone into the cgroup; from a client to its supervisor: limits */
-	MESSAGE_SIGNAL,    /* id, a = signal: to the command's process group */
+	MESSAGE_SIGNAL,    /* id, a = signal: to the command's process group; b = 1: it is to end, and its whole tree with it */
 	MESSAGE_KILL,      /* id: the command and its whole tree */
 	MESSAGE_KILL_ALL,  /* everything but init */
 	MESSAGE_SUSPEND,   /* a = 1: SIGSTOP to all, 0: SIGCONT */

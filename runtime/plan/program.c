@@ -50,7 +50,7 @@ static bool is_set_later(const char *const *env, const char *entry)
 	return false;
 }
 
-static bool wants_pty(const struct hutch_command *command)
+bool plan_wants_pty(const struct hutch_command *command)
 {
 	return command->in.io == HUTCH_IO_PTY || command->out.io == HUTCH_IO_PTY || command->err.io == HUTCH_IO_PTY;
 }
@@ -62,7 +62,7 @@ static int build_env(const struct hutch_spec *spec, const struct hutch_command *
 	snprintf(home, sizeof home, "HOME=%s", plan_home(spec));
 	snprintf(term, sizeof term, "TERM=%s", terminal);
 	const char *const defaults[DEFAULTS] = {"PATH=" PATH_DEFAULT, home, spec->uid == 0 ? "USER=root" : "USER=sandbox", "LANG=C.UTF-8",
-	                                        wants_pty(command) ? term : NULL};
+	                                        plan_wants_pty(command) ? term : NULL};
 	draft->env = malloc((count(command->env) + DEFAULTS) * sizeof *draft->env);
 	if (!draft->env)
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");

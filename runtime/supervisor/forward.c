@@ -186,17 +186,19 @@ static void account(const struct server *server, const struct forward *forward, 
 	message->b = forward->reason == HUTCH_OUTCOME_EXITED ? 0 : 1 + (int)forward->reason;
 }
 
-void forward_from_init(struct hutch_sandbox *sandbox, const struct message *message, int fd)
+bool forward_from_init(struct hutch_sandbox *sandbox, const struct message *message, int fd)
 {
 	struct server *server = sandbox->foreign_data;
 	CLEANUP_CLOSE int owned = fd;
-	if (message->type == MESSAGE_EMPTY) {
-		stop_emptied(server);
-		return;
-	}
+	if (message->type == MESSAGE_EMPTY)
+		return stop_emptied(server);
 	struct forward *forward = find_by_id(server, message->id);
 	if (!forward)
-		return;
+		return true;
+	bool is_start = message->type == MESSAGE_STARTED || message->type == MESSAGE_NOT_STARTED || message->type == MESSAGE_TERMINAL;
+	if (forward->is_started && is_start)
+		return false; /* the client would have to take us for mad */
+	forward->is_started = message->type == MESSAGE_STARTED || forward->is_started;
 	struct message copy = *message;
 	copy.id = forward->client_id;
 	if (message->type == MESSAGE_EXITED)
@@ -205,6 +207,7 @@ void forward_from_init(struct hutch_sandbox *sandbox, const struct message *mess
 		connection_send(forward->connection, &copy, fd);
 	if (message->type == MESSAGE_EXITED || message->type == MESSAGE_NOT_STARTED)
 		take_out(server, forward);
+	return true;
 }
 
 /* ---- ends ---- */
@@ -246,7 +249,7 @@ void forward_signal_all(struct server *server, int signo)
 /* TERM, and KILL to the tree after the grace that the client has named. */
 static void end_for(struct server *server, struct forward *forward, enum hutch_outcome reason)
 {
-	struct message message = {.type = MESSAGE_SIGNAL, .id = forward->id, .a = SIGTERM};
+	struct message message = {.type = MESSAGE_SIGNAL, .id = forward->id, .a = SIGTERM, .b = 1};
 	if (forward->reason != HUTCH_OUTCOME_EXITED)
 		return;
 	forward->reason = reason;

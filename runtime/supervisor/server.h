@@ -57,6 +57,7 @@ struct connection {
 struct forward {
 	struct connection *connection; /* NULL: it is gone, and the command is being killed */
 	uint32_t id, client_id;
+	bool is_started;
 	int64_t kill_until_ms;         /* by then init must have killed it */
 	struct leaf leaf;
 	enum hutch_outcome reason;     /* of the limit that it is ended for; EXITED: none */
@@ -133,7 +134,7 @@ int context_renew(struct server *server, struct hutch_error *err); /* the sandbo
 /* TERM to all, and KILL to what is left after the grace; init stays, so that files and changes can be looked at. */
 void stop_begin(struct server *server, uint64_t grace_ms);
 void stop_tick(struct server *server, int64_t now_ms);
-void stop_emptied(struct server *server);                /* init says that nothing is left */
+bool stop_emptied(struct server *server);                /* init says that nothing is left; false: that is a lie */
 int64_t stop_next_deadline(const struct server *server);
 
 /* connection.c */
@@ -156,7 +157,7 @@ bool request_handle(struct connection *connection, const struct message *message
 
 /* forward.c */
 bool forward_request(struct connection *connection, const struct message *message, const int *fds, unsigned count);
-void forward_from_init(struct hutch_sandbox *sandbox, const struct message *message, int fd);
+bool forward_from_init(struct hutch_sandbox *sandbox, const struct message *message, int fd);
 void forward_orphan(struct connection *connection);      /* its commands are killed */
 void forward_lost(struct server *server);                /* init is gone: all of them are dead */
 void forward_signal_all(struct server *server, int signo);

@@ -41,10 +41,21 @@ void stop_begin(struct server *server, uint64_t grace_ms)
 	forward_signal_all(server, SIGCONT);
 }
 
-void stop_emptied(struct server *server)
+/* Init is believed only where it cannot be checked: without a cgroup. Zombies do not count as populating one. */
+static bool is_populated(const struct cgroups *cgroups)
 {
-	if (server->stop == STOP_KILL)
-		server->stop = STOP_DONE;
+	uint64_t populated = 0;
+	return cgroups_exist(cgroups) && (cgroup_read_key(cgroups->run, "cgroup.events", "populated", &populated) < 0 || populated != 0);
+}
+
+bool stop_emptied(struct server *server)
+{
+	if (server->stop != STOP_KILL)
+		return true; /* told unasked, it means nothing */
+	if (is_populated(&server->sandbox->cgroups))
+		return false;
+	server->stop = STOP_DONE;
+	return true;
 }
 
 void stop_tick(struct server *server, int64_t now)

@@ -125,6 +125,27 @@ START_TEST(test_timeout_kills_exactly_one_tree)
 }
 END_TEST
 
+/* TERM is enough for the command itself, but what it has left in a session of its own must not outlive it. */
+START_TEST(test_end_takes_the_tree_of_an_obedient_command)
+{
+	static const char script[] = "setsid sh -c 'trap \"\" TERM; (setsid sleep 777 &) ; sleep 777' >/dev/null 2>&1 & sleep 777";
+	struct hutch_process *process = exec_with(&HUTCH_COMMAND(.timeout_ms = 300), script);
+	struct hutch_result *result = result_of(process);
+	ck_assert_int_eq(result->outcome, HUTCH_OUTCOME_TIMEOUT);
+	hutch_result_free(result);
+	hutch_process_free(process);
+	expect_empty();
+	process = exec_script(script);
+	usleep(200000);
+	ck_assert_int_eq(hutch_process_terminate(process, &err), 0);
+	result = result_of(process);
+	ck_assert_int_eq(result->signal, SIGTERM);
+	hutch_result_free(result);
+	hutch_process_free(process);
+	expect_empty();
+}
+END_TEST
+
 START_TEST(test_fork_bomb_beside_another)
 {
 	struct hutch_process *other = exec_script("sleep 1.5; echo alive");
@@ -291,6 +312,7 @@ int main(void)
 	tcase_add_test(tests, test_one_after_the_other);
 	tcase_add_test(tests, test_many_at_the_same_time);
 	tcase_add_test(tests, test_timeout_kills_exactly_one_tree);
+	tcase_add_test(tests, test_end_takes_the_tree_of_an_obedient_command);
 	tcase_add_test(tests, test_fork_bomb_beside_another);
 	tcase_add_test(tests, test_on_exit);
 	tcase_add_test(tests, test_kill_and_signal);
