@@ -7,10 +7,11 @@
  * owners, since it costs nothing to share and is easy to recognise. They stay under the same limits and the same
  * accounting as before. Leaving the group is left until a controller is wanted that needs it.
  *
- * systemd's scope is asked for only if a controller is wanted that an own part does not have. Where it exists, and
- * processes may be cloned into it from here (root; whoever is below the same manager), opening its directory is all. Where
- * it does not exist, hutch-scope makes it and stays in it until delegation_done. Only from outside of that manager's part
- * of the tree, a login session, does this process have to move.
+ * systemd's scope is asked for only if a controller is needed that an own part does not have: whoever put us under the
+ * limits of that part did so on purpose. Where the scope exists, and processes may be cloned into it from here (root;
+ * whoever is below the same manager), opening its directory is all. Where it does not exist, hutch-scope makes it and stays
+ * in it until delegation_let_go. Only from outside of that manager's part of the tree, a login session, does this process
+ * have to move.
  */
 #include "engine/delegation.h"
 
@@ -32,7 +33,7 @@
 
 #define OWNERS       "hutch-owner" /* the leaf for processes that own sandboxes */
 #define SUBTREE      "hutch"       /* root's, below the hierarchy's root */
-#define SCOPE_MS     8000          /* hutch-scope gives up by itself after 5 s */
+#define SCOPE_MS     12000         /* hutch-scope gives up by itself after 10 s */
 #define MOVE_ROUNDS  64            /* a group whose processes fork all the time may be fuller after each */
 
 static void say(struct delegation *ret, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -295,8 +296,11 @@ static bool ask_for_scope(const struct cgroup_tree *tree, bool moves_us, struct 
 		return false;
 	}
 	take(ret, manager_origin(), TAKE_FD(dir), answer.text);
-	ret->holder = TAKE_FD(ours);
 	ret->holder_process = process;
+	if (moves_us) /* we are what keeps it alive */
+		delegation_let_go(ret);
+	else
+		ret->holder = TAKE_FD(ours);
 	return true;
 }
 
@@ -334,11 +338,12 @@ static void explain_tree(struct delegation *ret, int error)
 		say(ret, "cannot read cgroups: %s", strerror(-error));
 }
 
-void delegation_find(uint32_t wanted, bool may_move, struct delegation *ret)
+void delegation_find(uint32_t needed, uint32_t wanted, bool may_move, struct delegation *ret)
 {
 	static const struct delegation empty = {.dir = -1, .holder = -1, .holder_process = -1};
 	struct cgroup_tree tree;
 	*ret = empty;
+	wanted |= needed;
 	int error = cgroup_tree_open(&tree);
 	if (error < 0) {
 		explain_tree(ret, error);
@@ -346,10 +351,10 @@ void delegation_find(uint32_t wanted, bool may_move, struct delegation *ret)
 	}
 	bool is_found = find_own(&tree, ret);
 	uint32_t has = is_found ? read_controllers(ret->dir, "cgroup.controllers") : 0;
-	if (!is_found || (wanted & ~has)) {
+	if (!is_found || (needed & ~has)) {
 		struct delegation managed = empty;
 		if (find_managed(&tree, wanted, has, may_move, &managed) &&
-		    (!is_found || (wanted & ~has & read_controllers(managed.dir, "cgroup.controllers")))) {
+		    (!is_found || (needed & ~has & read_controllers(managed.dir, "cgroup.controllers")))) {
 			delegation_done(ret);
 			*ret = managed;
 			is_found = true;
@@ -360,25 +365,31 @@ void delegation_find(uint32_t wanted, bool may_move, struct delegation *ret)
 	}
 	if (is_found || (geteuid() == 0 && find_subtree(&tree, wanted, ret))) {
 		int problem = provide(ret, wanted, may_move);
-		if (!(wanted & ~ret->controllers))
+		if (!(needed & ~ret->controllers))
 			ret->why[0] = '\0';
 		else if (!*ret->why || problem < 0)
-			explain_missing(ret, wanted, may_move, problem);
+			explain_missing(ret, needed, may_move, problem);
 	} else if (!*ret->why) {
 		say(ret, "this process is in %.120s, and nothing at or above that belongs to its user", tree.own);
 	}
 	cgroup_tree_close(&tree);
 }
 
-void delegation_done(struct delegation *delegation)
+void delegation_let_go(struct delegation *delegation)
 {
-	if (delegation->dir >= 0)
-		close(delegation->dir);
 	if (delegation->holder >= 0)
 		close(delegation->holder);
 	if (delegation->holder_process >= 0) /* ends with that */
 		program_wait(delegation->holder_process);
-	delegation->dir = delegation->holder = delegation->holder_process = -1;
+	delegation->holder = delegation->holder_process = -1;
+}
+
+void delegation_done(struct delegation *delegation)
+{
+	if (delegation->dir >= 0)
+		close(delegation->dir);
+	delegation_let_go(delegation);
+	delegation->dir = -1;
 }
 
 const char *delegation_origin_name(enum delegation_origin origin)
