@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Limits by the command line on a host with systemd; runs in the virtual machine as run.sh does. usage: cli.sh BUILD
-hutch=$1/tools/hutch failed=0 systemctl=(systemctl)
+hutch=$(readlink -f -- "$1")/tools/hutch failed=0 systemctl=(systemctl)
 [ "$(id -u)" = 0 ] || { systemctl=(systemctl --user); export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}; }
 work=$(mktemp -d) || exit 1
 limits=(--memory 64M --cpus 1 --pids 50)

@@ -44,7 +44,7 @@ check "still there" active "$(scope_state)"
 exec 9>&-
 wait
 gone
-for i in {1..20}; do "$where" 'memory pids' move >/tmp/many.$$.$i 2>&1 || echo "failed: $?" >>/tmp/many.$$.$i & done
+for i in {1..20}; do "$where" 'memory pids' move >/tmp/many.$$."$i" 2>&1 || echo "failed: $?" >>/tmp/many.$$."$i" & done
 wait
 check "20 at the same time" 20 "$(grep -l "$origin .*hutch.scope | memory,.*pids | .* | \$" /tmp/many.$$.* | wc -l)"
 grep -hv "$origin .* | \$" /tmp/many.$$.*
