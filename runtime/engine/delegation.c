@@ -188,32 +188,6 @@ static bool find_subtree(const struct cgroup_tree *tree, uint32_t wanted, struct
 
 /* ---- systemd's scope ---- */
 
-/* Where it is by all experience: the manager's top, and the scope. */
-static void guess_scope(char manager[128], char scope[192])
-{
-	unsigned uid = geteuid();
-	if (uid == 0) {
-		snprintf(manager, 128, "/");
-		snprintf(scope, 192, "/system.slice/" CGROUP_SCOPE);
-		return;
-	}
-	snprintf(manager, 128, "/user.slice/user-%u.slice/user@%u.service", uid, uid);
-	snprintf(scope, 192, "%.127s/app.slice/" CGROUP_SCOPE, manager);
-}
-
-static bool manager_is_there(void)
-{
-	char path[256];
-	const char *dir = secure_getenv("XDG_RUNTIME_DIR");
-	if (geteuid() == 0)
-		return access("/run/systemd/system", F_OK) == 0;
-	snprintf(path, sizeof path, "%.200s/bus", dir ? dir : "");
-	if (dir && access(path, F_OK) == 0)
-		return true;
-	snprintf(path, sizeof path, "/run/user/%u/bus", geteuid());
-	return access(path, F_OK) == 0;
-}
-
 /* What its manager could give, as far as it can be seen. */
 static uint32_t manager_controllers(const struct cgroup_tree *tree, const char *manager)
 {
@@ -307,13 +281,13 @@ static bool ask_for_scope(const struct cgroup_tree *tree, bool moves_us, struct 
 /* `has`: what an own part offers already. */
 static bool find_managed(const struct cgroup_tree *tree, uint32_t wanted, uint32_t has, bool may_move, struct delegation *ret)
 {
-	char manager[128], scope[192];
-	guess_scope(manager, scope);
+	char manager[CGROUP_MANAGER_MAX], scope[CGROUP_SCOPE_MAX];
+	cgroup_tree_guess_scope(manager, scope);
 	if (find_scope(tree, scope, ret))
 		return true;
 	if (!(wanted & manager_controllers(tree, manager) & ~has))
 		return false;
-	if (!manager_is_there()) {
+	if (!cgroup_tree_has_manager()) {
 		if (geteuid() != 0)
 			say(ret, "this process is in %.100s, which is not its user's, and that user has no systemd running (loginctl enable-linger)", tree->own);
 		return false;
