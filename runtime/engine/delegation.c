@@ -142,7 +142,8 @@ static void explain_missing(struct delegation *ret, uint32_t wanted, bool may_mo
 		return;
 	list_controllers(missing, "", names, sizeof names);
 	if (error == -EBUSY && !may_move)
-		say(ret, "%s: not for groups below %.120s while there are processes in it, such as this one; start it in a group below, or let it be moved",
+		say(ret, "%s: not for groups below %.120s while there are processes in it, such as this one; start it in a group below, or let "
+		    "it be moved",
 		    names, ret->path);
 	else if (error < 0)
 		say(ret, "%s: cannot be enabled for groups below %s: %s", names, ret->path, strerror(-error));

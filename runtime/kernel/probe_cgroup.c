@@ -186,9 +186,9 @@ void probe_judge_cgroup(const struct probe *probe, const struct probe_host *host
 	unsigned count = group.way == WAY_NONE ? 0 : list_missing(&group, missing, sizeof missing);
 	if (group.way != WAY_NONE && group.make_errno)
 		snprintf(write, sizeof write, ": may not make groups (%s)", hutch_errno_name(group.make_errno));
-	probe_found(finding, count || group.make_errno ? HUTCH_VERDICT_DEGRADED : HUTCH_VERDICT_OK, "%.90s: %s%s%s%s", group.path, ways[group.way], write,
-	            count ? "; cannot be enforced for want of the controller: " : group.way == WAY_NONE ? "" : "; controllers memory, pids, cpu, io",
-	            count ? missing : "");
+	const char *controllers_are = count ? "; cannot be enforced for want of the controller: " : "; controllers memory, pids, cpu, io";
+	probe_found(finding, count || group.make_errno ? HUTCH_VERDICT_DEGRADED : HUTCH_VERDICT_OK, "%.90s: %s%s%s%s", group.path,
+	            ways[group.way], write, group.way == WAY_NONE ? "" : controllers_are, count ? missing : "");
 	if (group.make_errno)
 		fix_delegation(finding, &group, host);
 	else if (count)
