@@ -24,6 +24,7 @@ esac
 if ! built_from "$build" "$top" || [ ! -x "$build/tools/hutch" ]; then
     # shellcheck disable=SC2086  # a list
     install_needs $NEEDS_BUILD python3
+    [ -e "$build/$MARK.stamp" ] || install_wants $WANTS_BUILD
     [ -x "$build/tools/hutch" ] || rm -f -- "$build/$MARK.stamp" 2>/dev/null
     set_options='--buildtype=release'
     has_meson_option "$top" tests && set_options="$set_options -Dtests=disabled"

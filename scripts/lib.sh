@@ -32,6 +32,7 @@ pkg-config|command pkg-config|pkg-config|pkgconf-pkg-config|pkgconf
 libseccomp|library libseccomp|libseccomp-dev|libseccomp-devel|libseccomp
 libcap|library libcap|libcap-dev|libcap-devel|libcap
 libuv|library libuv|libuv1-dev|libuv-devel|libuv
+libsystemd|library libsystemd|libsystemd-dev|systemd-devel|systemd-libs
 python3|file /usr/bin/python3 /usr/local/bin/python3|python3|python3|python
 flock|command flock|util-linux|util-linux|util-linux
 setpriv|command setpriv|util-linux|util-linux|util-linux
@@ -57,6 +58,8 @@ EOF
 }
 
 NEEDS_BUILD='cc libc kernel-headers meson ninja pkg-config libseccomp libcap libuv flock'
+# Without it hutch-scope is not built, and cgroups come from systemd only where something was delegated to hutch already.
+WANTS_BUILD=libsystemd
 # The ordinary PATH of a Debian user lacks the sbin directories.
 SBIN=/usr/local/sbin:/usr/sbin:/sbin
 
@@ -221,6 +224,22 @@ install_needs() # NEED...: installs what is missing; dies with the reason if tha
     hash -r
     missing_=$(missing_needs "$@")
     [ -z "$missing_" ] || die "still not usable after installing $packages: $missing_"
+}
+
+# What would be nice to have, where that takes neither a password nor more than one try. Always succeeds.
+install_wants() # NEED...
+{
+    missing_=$(missing_needs "$@")
+    manager=$(package_manager)
+    [ -n "$missing_" ] && [ -n "$manager" ] || return 0
+    # shellcheck disable=SC2086
+    packages=$(packages_of "$manager" $missing_)
+    # shellcheck disable=SC2086
+    if [ "$(id -u)" = 0 ] || sudo -n true >/dev/null 2>&1 </dev/null; then
+        say "installing with $manager: $packages"
+        (LC_ALL=C; export LC_ALL; try_install "$manager" $packages) </dev/null >/dev/null 2>&1 && return 0
+    fi
+    say "going on without what $packages is for; by hand, as root: $(install_command "$manager") $packages"
 }
 
 # ---- building -------------------------------------------------------------------------------------------------------

@@ -334,14 +334,14 @@ run_checks()
     expect checks sources check-includes.py scripts/check-includes.py
     expect checks sources check-words.sh scripts/check-words.sh
     expect checks sources check-readme.py scripts/check-readme.py
-    expect checks sources "shellcheck" shellcheck -x scripts/*.sh .ci/run
+    expect checks sources "shellcheck" shellcheck -x scripts/*.sh tests/scope/*.sh .ci/run
     end checks sources
 
     begin
     expect checks binaries "check-hardening.sh --self-test" scripts/check-hardening.sh --self-test
     [ -x build-test/tools/hutch ] || expect checks binaries "a build to look at" compile "$top/build-test" "${TEST_OPTIONS[@]}"
     mapfile -t binaries < <(find build-test/tools build-test/runtime -type f \
-        \( -name hutch -o -name hutch-init -o -name hutch-supervisor -o -name 'libhutch.so*' \) ! -name '*.symbols')
+        \( -name hutch -o -name hutch-init -o -name hutch-supervisor -o -name hutch-scope -o -name 'libhutch.so*' \) ! -name '*.symbols')
     for file in "${binaries[@]}"; do
         expect checks binaries "check-hardening.sh $file" scripts/check-hardening.sh "$file"
     done
@@ -403,6 +403,8 @@ main()
 
     # shellcheck disable=SC2086
     install_needs $NEEDS_TEST
+    # shellcheck disable=SC2086
+    install_wants $WANTS_BUILD
     if [ "$(id -u)" = 0 ] && [ "$(stat -c %u -- "$top")" != 0 ]; then
         # Nothing of root's in a user's checkout.
         copy_tree /var/lib/hutch-test/root env || die "cannot copy the tree to /var/lib/hutch-test"

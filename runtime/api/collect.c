@@ -60,7 +60,7 @@ static int collect(void *data, int root, const char *id)
 static unsigned collect_cgroups(void)
 {
 	struct delegation delegation;
-	delegation_find(0, false, &delegation);
+	delegation_find(0, 0, false, &delegation);
 	unsigned count = delegation.dir >= 0 ? cgroups_collect(delegation.dir) : 0;
 	delegation_done(&delegation);
 	return count;

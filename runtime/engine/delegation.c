@@ -7,10 +7,11 @@
  * owners, since it costs nothing to share and is easy to recognise. They stay under the same limits and the same
  * accounting as before. Leaving the group is left until a controller is wanted that needs it.
  *
- * systemd's scope is asked for only if a controller is wanted that an own part does not have. Where it exists, and
- * processes may be cloned into it from here (root; whoever is below the same manager), opening its directory is all. Where
- * it does not exist, hutch-scope makes it and stays in it until delegation_done. Only from outside of that manager's part
- * of the tree, a login session, does this process have to move.
+ * systemd's scope is asked for only if a controller is needed that an own part does not have: whoever put us under the
+ * limits of that part did so on purpose. Where the scope exists, and processes may be cloned into it from here (root;
+ * whoever is below the same manager), opening its directory is all. Where it does not exist, hutch-scope makes it and stays
+ * in it until delegation_let_go. Only from outside of that manager's part of the tree, a login session, does this process
+ * have to move.
  */
 #include "engine/delegation.h"
 
@@ -32,7 +33,7 @@
 
 #define OWNERS       "hutch-owner" /* the leaf for processes that own sandboxes */
 #define SUBTREE      "hutch"       /* root's, below the hierarchy's root */
-#define SCOPE_MS     8000          /* hutch-scope gives up by itself after 5 s */
+#define SCOPE_MS     12000         /* hutch-scope gives up by itself after 10 s */
 #define MOVE_ROUNDS  64            /* a group whose processes fork all the time may be fuller after each */
 
 static void say(struct delegation *ret, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -141,7 +142,8 @@ static void explain_missing(struct delegation *ret, uint32_t wanted, bool may_mo
 		return;
 	list_controllers(missing, "", names, sizeof names);
 	if (error == -EBUSY && !may_move)
-		say(ret, "%s: not for groups below %.120s while there are processes in it, such as this one; start it in a group below, or let it be moved",
+		say(ret, "%s: not for groups below %.120s while there are processes in it, such as this one; start it in a group below, or let "
+		    "it be moved",
 		    names, ret->path);
 	else if (error < 0)
 		say(ret, "%s: cannot be enabled for groups below %s: %s", names, ret->path, strerror(-error));
@@ -186,32 +188,6 @@ static bool find_subtree(const struct cgroup_tree *tree, uint32_t wanted, struct
 }
 
 /* ---- systemd's scope ---- */
-
-/* Where it is by all experience: the manager's top, and the scope. */
-static void guess_scope(char manager[128], char scope[192])
-{
-	unsigned uid = geteuid();
-	if (uid == 0) {
-		snprintf(manager, 128, "/");
-		snprintf(scope, 192, "/system.slice/" CGROUP_SCOPE);
-		return;
-	}
-	snprintf(manager, 128, "/user.slice/user-%u.slice/user@%u.service", uid, uid);
-	snprintf(scope, 192, "%.127s/app.slice/" CGROUP_SCOPE, manager);
-}
-
-static bool manager_is_there(void)
-{
-	char path[256];
-	const char *dir = secure_getenv("XDG_RUNTIME_DIR");
-	if (geteuid() == 0)
-		return access("/run/systemd/system", F_OK) == 0;
-	snprintf(path, sizeof path, "%.200s/bus", dir ? dir : "");
-	if (dir && access(path, F_OK) == 0)
-		return true;
-	snprintf(path, sizeof path, "/run/user/%u/bus", geteuid());
-	return access(path, F_OK) == 0;
-}
 
 /* What its manager could give, as far as it can be seen. */
 static uint32_t manager_controllers(const struct cgroup_tree *tree, const char *manager)
@@ -295,21 +271,24 @@ static bool ask_for_scope(const struct cgroup_tree *tree, bool moves_us, struct 
 		return false;
 	}
 	take(ret, manager_origin(), TAKE_FD(dir), answer.text);
-	ret->holder = TAKE_FD(ours);
 	ret->holder_process = process;
+	if (moves_us) /* we are what keeps it alive */
+		delegation_let_go(ret);
+	else
+		ret->holder = TAKE_FD(ours);
 	return true;
 }
 
 /* `has`: what an own part offers already. */
 static bool find_managed(const struct cgroup_tree *tree, uint32_t wanted, uint32_t has, bool may_move, struct delegation *ret)
 {
-	char manager[128], scope[192];
-	guess_scope(manager, scope);
+	char manager[CGROUP_MANAGER_MAX], scope[CGROUP_SCOPE_MAX];
+	cgroup_tree_guess_scope(manager, scope);
 	if (find_scope(tree, scope, ret))
 		return true;
 	if (!(wanted & manager_controllers(tree, manager) & ~has))
 		return false;
-	if (!manager_is_there()) {
+	if (!cgroup_tree_has_manager()) {
 		if (geteuid() != 0)
 			say(ret, "this process is in %.100s, which is not its user's, and that user has no systemd running (loginctl enable-linger)", tree->own);
 		return false;
@@ -334,11 +313,12 @@ static void explain_tree(struct delegation *ret, int error)
 		say(ret, "cannot read cgroups: %s", strerror(-error));
 }
 
-void delegation_find(uint32_t wanted, bool may_move, struct delegation *ret)
+void delegation_find(uint32_t needed, uint32_t wanted, bool may_move, struct delegation *ret)
 {
 	static const struct delegation empty = {.dir = -1, .holder = -1, .holder_process = -1};
 	struct cgroup_tree tree;
 	*ret = empty;
+	wanted |= needed;
 	int error = cgroup_tree_open(&tree);
 	if (error < 0) {
 		explain_tree(ret, error);
@@ -346,10 +326,10 @@ void delegation_find(uint32_t wanted, bool may_move, struct delegation *ret)
 	}
 	bool is_found = find_own(&tree, ret);
 	uint32_t has = is_found ? read_controllers(ret->dir, "cgroup.controllers") : 0;
-	if (!is_found || (wanted & ~has)) {
+	if (!is_found || (needed & ~has)) {
 		struct delegation managed = empty;
 		if (find_managed(&tree, wanted, has, may_move, &managed) &&
-		    (!is_found || (wanted & ~has & read_controllers(managed.dir, "cgroup.controllers")))) {
+		    (!is_found || (needed & ~has & read_controllers(managed.dir, "cgroup.controllers")))) {
 			delegation_done(ret);
 			*ret = managed;
 			is_found = true;
@@ -360,25 +340,31 @@ void delegation_find(uint32_t wanted, bool may_move, struct delegation *ret)
 	}
 	if (is_found || (geteuid() == 0 && find_subtree(&tree, wanted, ret))) {
 		int problem = provide(ret, wanted, may_move);
-		if (!(wanted & ~ret->controllers))
+		if (!(needed & ~ret->controllers))
 			ret->why[0] = '\0';
 		else if (!*ret->why || problem < 0)
-			explain_missing(ret, wanted, may_move, problem);
+			explain_missing(ret, needed, may_move, problem);
 	} else if (!*ret->why) {
 		say(ret, "this process is in %.120s, and nothing at or above that belongs to its user", tree.own);
 	}
 	cgroup_tree_close(&tree);
 }
 
-void delegation_done(struct delegation *delegation)
+void delegation_let_go(struct delegation *delegation)
 {
-	if (delegation->dir >= 0)
-		close(delegation->dir);
 	if (delegation->holder >= 0)
 		close(delegation->holder);
 	if (delegation->holder_process >= 0) /* ends with that */
 		program_wait(delegation->holder_process);
-	delegation->dir = delegation->holder = delegation->holder_process = -1;
+	delegation->holder = delegation->holder_process = -1;
+}
+
+void delegation_done(struct delegation *delegation)
+{
+	if (delegation->dir >= 0)
+		close(delegation->dir);
+	delegation_let_go(delegation);
+	delegation->dir = -1;
 }
 
 const char *delegation_origin_name(enum delegation_origin origin)

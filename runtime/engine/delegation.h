@@ -10,7 +10,7 @@
  *     user's manager  a transient scope of systemd's user manager, made or joined by the program hutch-scope; only if the
  *                     process may be moved into it
  *     system manager  the same for root where systemd is the system's init
- *     plain subtree   root without systemd: a directory of the hierarchy's root
+ *     plain subtree   root without systemd, or without hutch-scope: a directory of the hierarchy's root
  *     none            and why
  */
 
@@ -33,14 +33,15 @@ struct delegation {
 	int dir;               /* the base: a cgroup in which children can be made, cloned into from here, and have `controllers`; -1: none */
 	uint32_t controllers;  /* CGROUP_*: enabled for its children */
 	char path[1024];       /* of the base, as /proc/PID/cgroup shows it */
-	int holder, holder_process; /* of a process that keeps a new scope alive until delegation_done; -1: none. So that comes
+	int holder, holder_process; /* of a process that keeps a new scope alive until delegation_let_go; -1: none. So that comes
 	                             * after the first process was cloned into the base */
 	char why[320];         /* what is missing (no base, or a controller that was wanted) and what would help; "" if nothing is */
 };
 
-/* `wanted`: CGROUP_* that the caller needs. may_move: this process may be moved into another cgroup for it. Never fails:
- * what cannot be had is not in the answer. */
-void delegation_find(uint32_t wanted, bool may_move, struct delegation *ret);
+/* `needed`: CGROUP_* for which an own part is left that does not have them. `wanted`: what is enabled where it can be had.
+ * may_move: this process may be moved into another cgroup for it. Never fails: what cannot be had is not in the answer. */
+void delegation_find(uint32_t needed, uint32_t wanted, bool may_move, struct delegation *ret);
+void delegation_let_go(struct delegation *delegation); /* the scope ends with its last process from now on */
 void delegation_done(struct delegation *delegation);
 const char *delegation_origin_name(enum delegation_origin origin); /* "own subtree", ... for people */
 

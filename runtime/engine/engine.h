@@ -177,7 +177,7 @@ struct hutch {
 	int null;                      /* /dev/null, -1: not opened yet */
 	int trace;                     /* takes struct plan_trace of the next starts, -1: none; the benchmark's */
 	struct delegation *delegation; /* where cgroups can be made; NULL: not asked for yet */
-	uint32_t delegation_wanted;    /* ... and for which controllers */
+	uint32_t delegation_needed, delegation_wanted; /* ... and for which controllers */
 	bool delegation_moved;         /* ... and whether this process might be moved */
 	unsigned big_pipes;            /* enlarged pipes that are open: a user's budget for that is small */
 	uint64_t handled;              /* events handled, ever */
@@ -199,6 +199,9 @@ int sandbox_start(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, 
 /* Makes the sandbox's cgroups if there is a reason to; *ret_init: that of init, -1: none. Limits that nothing can hold are an
  * error, unless best_effort allows it. */
 int limits_prepare(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct draft *draft, int *ret_init, struct hutch_error *err);
+/* Its init is in them: a scope of systemd's needs nobody else to hold it for the one sandbox of a supervisor. In other
+ * programs the next one spares that effort, so there it is held. */
+void limits_started(const struct hutch_sandbox *sandbox);
 /* For a dry run: what would hold them, one line each. */
 int limits_describe(struct hutch *h, const struct hutch_spec *spec, FILE *out, struct hutch_error *err);
 /* A command's own limits, and those of the sandbox that go by resource limits of each command here. */

@@ -90,9 +90,9 @@ const char *limits_enforcer(const struct request *request, uint32_t limit)
 
 /* ---- the sandbox's cgroups ---- */
 
-static const struct delegation *find_delegation(struct hutch *h, uint32_t wanted, bool may_move)
+static const struct delegation *find_delegation(struct hutch *h, uint32_t needed, uint32_t wanted, bool may_move)
 {
-	bool is_enough = h->delegation && (h->delegation_wanted & wanted) == wanted && (h->delegation_moved || !may_move);
+	bool is_enough = h->delegation && (h->delegation_needed & needed) == needed && (h->delegation_wanted & wanted) == wanted && (h->delegation_moved || !may_move);
 	if (is_enough)
 		return h->delegation;
 	if (!h->delegation)
@@ -100,7 +100,8 @@ static const struct delegation *find_delegation(struct hutch *h, uint32_t wanted
 	else
 		delegation_done(h->delegation);
 	if (h->delegation)
-		delegation_find(wanted, may_move, h->delegation);
+		delegation_find(needed, wanted, may_move, h->delegation);
+	h->delegation_needed = needed;
 	h->delegation_wanted = wanted;
 	h->delegation_moved = may_move;
 	return h->delegation;
@@ -125,20 +126,26 @@ static void find_disks(struct cgroups *cgroups, const struct hutch_sandbox *sand
 		disks_add(st.st_dev, cgroups->disks, &cgroups->disks_count, CGROUP_DISKS_MAX);
 }
 
-static uint32_t wanted_controllers(const struct hutch_limits *limits, bool *ret_any)
+static uint32_t needed_controllers(const struct hutch_limits *limits, bool *ret_any)
 {
 	struct asked list[ASKED_MAX];
-	uint32_t wanted = 0;
+	uint32_t needed = 0;
 	*ret_any = false;
 	list_asked(limits, list);
 	for (unsigned i = 0; i < ASKED_MAX; i++) {
 		bool is_default = list[i].limit == HUTCH_LIMIT_PIDS && limits->pids == SPEC_PIDS_DEFAULT;
 		if (!list[i].is_asked || is_default)
 			continue;
-		wanted |= list[i].controller;
+		needed |= list[i].controller;
 		*ret_any = true;
 	}
-	return *ret_any ? CGROUP_ALL : wanted; /* whoever pays for a cgroup gets the accounting, too */
+	return needed;
+}
+
+/* Whoever pays for a cgroup gets the accounting, too. */
+static uint32_t wanted_controllers(const struct hutch_spec *spec, bool is_asked)
+{
+	return is_asked || spec->detached ? CGROUP_ALL : 0;
 }
 
 static void set_up(struct hutch_sandbox *sandbox, const struct draft *draft)
@@ -162,11 +169,33 @@ static int note(struct hutch_sandbox *sandbox, const struct hutch_limits *limits
 	return request->cgroup ? 0 : -HUTCH_E_NO_MEMORY;
 }
 
-static int make(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, uint32_t wanted, bool is_asked, int *ret_init, struct hutch_error *err)
+/* A scope that was found earlier, and was held by the sandbox of another process, may be gone: then it is looked for again. */
+static int make_below(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, uint32_t needed, uint32_t wanted, int *ret_init, const char **ret_what)
+{
+	struct hutch *h = sandbox->h;
+	bool may_move = spec->may_move || spec->detached;
+	for (unsigned i = 0;; i++) {
+		const struct delegation *delegation = find_delegation(h, needed, wanted, may_move);
+		*ret_what = "no group to make it in";
+		if (!delegation || delegation->dir < 0)
+			return -ENOENT;
+		if (spec->detached)
+			cgroups_collect(delegation->dir); /* what killed owners have left; a kept sandbox has the time */
+		int ret = cgroups_make(&sandbox->cgroups, delegation, sandbox->id, &spec->limits, ret_init, ret_what);
+		if (ret == 0)
+			return 0;
+		forget_delegation(h);
+		if (i > 0 || (ret != -ENOENT && ret != -ENODEV))
+			return ret;
+	}
+}
+
+static int make(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, uint32_t needed, bool is_asked, int *ret_init, struct hutch_error *err)
 {
 	const char *what = "";
+	uint32_t wanted = wanted_controllers(spec, is_asked);
 	const struct hutch_limits *limits = &spec->limits;
-	const struct delegation *delegation = find_delegation(sandbox->h, wanted, spec->may_move || spec->detached);
+	const struct delegation *delegation = find_delegation(sandbox->h, needed, wanted, spec->may_move || spec->detached);
 	if (!delegation)
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
 	if (delegation->origin == DELEGATION_NONE)
@@ -178,12 +207,9 @@ static int make(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, ui
 	if ((limits->io_read_bps || limits->io_write_bps) && sandbox->cgroups.disks_count == 0 && !(spec->best_effort & HUTCH_LIMIT_IO))
 		return err_hint(err, err_set(err, HUTCH_E_UNENFORCEABLE, "limits.io_%s_bps: --io-%s cannot be enforced: none of the sandbox's directories is on a disk of this machine",
 		                             limits->io_read_bps ? "read" : "write", limits->io_read_bps ? "read" : "write"), "leave it out, or say --best-effort=io");
-	if (spec->detached)
-		cgroups_collect(delegation->dir); /* what killed owners have left; a kept sandbox has the time */
-	ret = cgroups_make(&sandbox->cgroups, delegation, sandbox->id, limits, ret_init, &what);
+	ret = make_below(sandbox, spec, needed, wanted, ret_init, &what);
 	if (ret == 0)
 		return note(sandbox, limits);
-	forget_delegation(sandbox->h); /* it may be gone */
 	return is_asked ? err_hint(err, err_sys(err, HUTCH_E_UNENFORCEABLE, -ret, "the limits cannot be enforced: %s in %s", what, sandbox->cgroups.path), "see `hutch doctor`, cgroup") : 0;
 }
 
@@ -209,15 +235,21 @@ static void warn_weaker(struct hutch_sandbox *sandbox)
 int limits_prepare(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct draft *draft, int *ret_init, struct hutch_error *err)
 {
 	bool is_asked;
-	uint32_t wanted = wanted_controllers(&spec->limits, &is_asked);
+	uint32_t needed = needed_controllers(&spec->limits, &is_asked);
 	*ret_init = -1;
 	if (!is_asked && spec->discard_usage && !spec->detached)
 		return 0;
 	set_up(sandbox, draft);
-	int ret = make(sandbox, spec, spec->detached ? CGROUP_ALL : wanted, is_asked, ret_init, err);
+	int ret = make(sandbox, spec, needed, is_asked, ret_init, err);
 	if (ret == 0)
 		warn_weaker(sandbox);
 	return ret;
+}
+
+void limits_started(const struct hutch_sandbox *sandbox)
+{
+	if (sandbox->h->delegation && sandbox->request.spec.detached)
+		delegation_let_go(sandbox->h->delegation);
 }
 
 static void describe_limits(FILE *out, const struct request *request)
@@ -232,10 +264,12 @@ static void describe_limits(FILE *out, const struct request *request)
 int limits_describe(struct hutch *h, const struct hutch_spec *spec, FILE *out, struct hutch_error *err)
 {
 	bool is_asked;
-	uint32_t wanted = wanted_controllers(&spec->limits, &is_asked);
+	uint32_t needed = needed_controllers(&spec->limits, &is_asked);
 	struct request request = {.spec = *spec};
 	bool is_made = is_asked || spec->detached || !spec->discard_usage;
-	const struct delegation *delegation = is_made ? find_delegation(h, wanted, false) : NULL; /* nothing is moved for looking */
+	const struct delegation *delegation = NULL;
+	if (is_made)
+		delegation = find_delegation(h, needed, wanted_controllers(spec, is_asked), false); /* nothing is moved for looking */
 	if (delegation && delegation->origin != DELEGATION_NONE) {
 		request.has_cgroup = true;
 		request.controllers = delegation->controllers;

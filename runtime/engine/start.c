@@ -381,6 +381,8 @@ int sandbox_start(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, 
 		ret = channel_pair(start.channels, err);
 	if (ret == 0)
 		ret = launch(&start, err);
+	if (ret == 0)
+		limits_started(sandbox);
 	start_done(&start);
 	return ret;
 }

@@ -224,3 +224,30 @@ bool cgroup_tree_can_reach(const struct cgroup_tree *tree, const char *path)
 	CLEANUP_CLOSE int dir = cgroup_tree_directory(tree, common);
 	return dir >= 0 && faccessat(dir, "cgroup.procs", W_OK, AT_EACCESS) == 0;
 }
+
+/* ---- systemd ---- */
+
+bool cgroup_tree_has_manager(void)
+{
+	char path[256];
+	const char *dir = secure_getenv("XDG_RUNTIME_DIR");
+	if (geteuid() == 0)
+		return access("/run/systemd/system", F_OK) == 0;
+	snprintf(path, sizeof path, "%.200s/bus", dir ? dir : "");
+	if (dir && access(path, F_OK) == 0)
+		return true;
+	snprintf(path, sizeof path, "/run/user/%u/bus", geteuid());
+	return access(path, F_OK) == 0;
+}
+
+void cgroup_tree_guess_scope(char ret_manager[CGROUP_MANAGER_MAX], char ret_scope[CGROUP_SCOPE_MAX])
+{
+	unsigned uid = geteuid();
+	if (uid == 0) {
+		snprintf(ret_manager, CGROUP_MANAGER_MAX, "/");
+		snprintf(ret_scope, CGROUP_SCOPE_MAX, "/system.slice/" CGROUP_SCOPE);
+		return;
+	}
+	snprintf(ret_manager, CGROUP_MANAGER_MAX, "/user.slice/user-%u.slice/user@%u.service", uid, uid);
+	snprintf(ret_scope, CGROUP_SCOPE_MAX, "%.127s/app.slice/" CGROUP_SCOPE, ret_manager);
+}

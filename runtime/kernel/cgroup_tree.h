@@ -24,6 +24,8 @@
 
 #define CGROUP_PATH_MAX 1024
 #define CGROUP_SCOPE    "hutch.scope" /* what we ask systemd for */
+#define CGROUP_MANAGER_MAX 128
+#define CGROUP_SCOPE_MAX   192
 
 struct cgroup_tree {
 	int root;                  /* the mounted directory, O_PATH */
@@ -47,5 +49,11 @@ void cgroup_tree_common(const char *one, const char *other, char ret[CGROUP_PATH
 
 /* Whether processes may be moved from here (or cloned) into groups at and below `path`. */
 bool cgroup_tree_can_reach(const struct cgroup_tree *tree, const char *path);
+
+/* Whether systemd runs for us: as root, the host's; else the user's manager. */
+bool cgroup_tree_has_manager(void);
+
+/* Where that one's part of the tree starts, and the scope is that it gives, by all experience. */
+void cgroup_tree_guess_scope(char ret_manager[CGROUP_MANAGER_MAX], char ret_scope[CGROUP_SCOPE_MAX]);
 
 #endif

@@ -34,8 +34,8 @@
 #define MANAGER    "org.freedesktop.systemd1"
 #define OBJECT     "/org/freedesktop/systemd1"
 #define ANSWER_FD  3
-#define TIMEOUT_US UINT64_C(5000000)
-#define CALL_US    UINT64_C(2000000)
+#define TIMEOUT_S  10u /* for all of it: many may ask at the same time, and a manager serves one after the other */
+#define SECOND_US  UINT64_C(1000000)
 
 struct scope {
 	sd_bus *bus;
@@ -85,7 +85,7 @@ static int open_bus(struct scope *scope)
 	int ret = scope->is_system ? sd_bus_open_system(&scope->bus) : open_user_bus(scope);
 	if (ret < 0)
 		return fail(scope, ret, scope->is_system ? "cannot reach the system bus" : "cannot reach the bus of the user's systemd", NULL);
-	sd_bus_set_method_call_timeout(scope->bus, CALL_US);
+	sd_bus_set_method_call_timeout(scope->bus, TIMEOUT_S * SECOND_US);
 	return 0;
 }
 
@@ -131,7 +131,7 @@ static int wait_for_job(struct scope *scope)
 		if (ret < 0)
 			return fail(scope, ret, "the connection to systemd broke", NULL);
 		if (now >= scope->deadline)
-			return fail(scope, -ETIMEDOUT, "systemd did not make the scope in time", "5 s");
+			return fail(scope, -ETIMEDOUT, "systemd did not make the scope in time", "10 s");
 		ret = sd_bus_wait(scope->bus, scope->deadline - now);
 		if (ret < 0 && ret != -EINTR)
 			return fail(scope, ret, "the connection to systemd broke", NULL);
@@ -227,16 +227,18 @@ static int move_into_leaf(struct scope *scope)
 
 /* ---- joining it ---- */
 
-/* The manager may move where we may not. -ENOENT: there is no such scope any more. */
+/* The manager may move where we may not. -EAGAIN: there is no such scope any more, or it is ending (invalid, then). */
 static int attach(struct scope *scope)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	int ret = sd_bus_call_method(scope->bus, MANAGER, OBJECT, MANAGER ".Manager", "AttachProcessesToUnit", &error, NULL, "ssau",
 	                             UNIT, LEAF, 1, scope->pid);
-	if (ret < 0 && (sd_bus_error_has_name(&error, MANAGER ".NoSuchUnit") || sd_bus_error_has_name(&error, MANAGER ".LoadFailed")))
-		ret = -ENOENT;
-	else if (ret < 0)
+	static const char *const passing[] = {MANAGER ".NoSuchUnit", MANAGER ".LoadFailed", SD_BUS_ERROR_INVALID_ARGS};
+	if (ret < 0)
 		fail(scope, ret, "systemd does not move the process into the scope", error.message);
+	for (size_t i = 0; ret < 0 && i < sizeof passing / sizeof *passing; i++)
+		if (sd_bus_error_has_name(&error, passing[i]))
+			ret = -EAGAIN;
 	sd_bus_error_free(&error);
 	return ret;
 }
@@ -263,11 +265,11 @@ static int enter(struct scope *scope)
 		}
 		if (ret == -EEXIST && (ret = join_scope(scope)) >= 0)
 			return 0;
-		if (ret == -ETIMEDOUT || ret == -EACCES || ret == -EPERM)
+		if (ret != -EAGAIN && ret != -ENOENT) /* no such thing as it is ending, or being made */
 			return ret;
-		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL); /* it is ending, or being made */
+		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
 	}
-	return *scope->problem ? ret : fail(scope, -ETIMEDOUT, "the scope could neither be made nor joined", "5 s");
+	return *scope->problem ? ret : fail(scope, -ETIMEDOUT, "the scope could neither be made nor joined", "10 s");
 }
 
 static void answer(const struct scope *scope, int error)
@@ -282,7 +284,7 @@ int main(int argc, char **argv)
 {
 	char *end = NULL;
 	unsigned long pid = argc == 2 ? strtoul(argv[1], &end, 10) : (unsigned long)getpid();
-	struct scope scope = {.is_system = geteuid() == 0, .pid = (uint32_t)pid, .deadline = now_us() + TIMEOUT_US};
+	struct scope scope = {.is_system = geteuid() == 0, .pid = (uint32_t)pid, .deadline = now_us() + TIMEOUT_S * SECOND_US};
 	if (argc > 2 || pid == 0 || pid > INT32_MAX || (end && *end))
 		return 2;
 	int ret = open_bus(&scope);

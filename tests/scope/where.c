@@ -43,7 +43,7 @@ int main(int argc, char **argv)
 	if (argc < 3)
 		return 2;
 	double start = now_ms();
-	delegation_find(cgroup_parse_controllers(argv[1]), strcmp(argv[2], "move") == 0, &found);
+	delegation_find(cgroup_parse_controllers(argv[1]), 0, strcmp(argv[2], "move") == 0, &found);
 	double took = now_ms() - start;
 	size_t used = 0;
 	words[0] = '\0';

@@ -253,7 +253,7 @@ static void part_own(const char *base)
 {
 	struct delegation found;
 	unsigned before = count_fds();
-	delegation_find(0, false, &found);
+	delegation_find(0, 0, false, &found);
 	MUST(found.origin == DELEGATION_OWN && strcmp(found.path, base) == 0 && found.dir >= 0 && !*found.why);
 	MUST(use(&found) == 0);
 	delegation_done(&found);
@@ -285,7 +285,7 @@ static void part_none(const char *unused)
 {
 	struct delegation found;
 	(void)unused;
-	delegation_find(CGROUP_ALL, true, &found);
+	delegation_find(CGROUP_ALL, 0, true, &found);
 	MUST(found.origin == DELEGATION_NONE && found.dir == -1 && found.controllers == 0);
 	MUST(strstr(found.why, "hutch-test-none"));
 }
@@ -313,7 +313,7 @@ START_TEST(test_real_root)
 	int root = open_real(&tree, __func__);
 	if (root < 0)
 		return;
-	delegation_find(CGROUP_ALL, false, &found);
+	delegation_find(CGROUP_ALL, 0, false, &found);
 	ck_assert_int_ne(found.origin, DELEGATION_NONE);
 	ck_assert_int_eq(use(&found), 0);
 	char available[512];
@@ -333,7 +333,7 @@ static void part_namespace(const char *mount_it)
 	MUST(unshare(CLONE_NEWCGROUP | CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
 	if (mount_it)
 		MUST(mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL) == 0);
-	delegation_find(0, false, &found);
+	delegation_find(0, 0, false, &found);
 	MUST(found.origin == (mount_it ? DELEGATION_OWN : DELEGATION_NONE));
 	MUST(mount_it ? strcmp(found.path, "/") == 0 : strstr(found.why, "--cgroupns=private") != NULL);
 	MUST(!mount_it || use(&found) == 0);
