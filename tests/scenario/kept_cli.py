@@ -267,6 +267,41 @@ def _(t):
         equal(terminate(client), 33, name)
 
 
+@test("exec -u: any user of a range but init's, else only the sandbox's")
+def _(t):
+    who = ("sh", "-c", "echo $(id -u) $(id -g) $(id -G) $USER; grep CapEff /proc/self/status")
+    if os.geteuid() == 0:
+        box, root = start(t), start(t, "--as-root")
+        for number in ("77", "65533", "sandbox"):
+            uid = number.replace("sandbox", "1000")
+            outcome = good(t, "exec", "-u", number, box, "--", *who)
+            equal(outcome.text.split(), [uid, uid, uid, "sandbox", "CapEff:", "0" * 16], number)
+        for name in ("0", "root"):
+            refused(t, ("exec", "-u", name, box, "true"), "init", "--as-root")
+        refused(t, ("exec", "-d", "-u", "0", box, "true"), "init", "--as-root")
+        equal(good(t, "exec", "-u", "1000", root, "--", "sh", "-c", "id -u; echo $HOME; kill -9 1 2>/dev/null || echo refused").text, "1000\n/\nrefused\n")
+        equal(good(t, "exec", root, "id", "-u").text, "0\n")
+        # streams and terminals are its own, those of others are not
+        equal(good(t, "exec", "-u", "77", "--json", box, "--", "sh", "-c", "echo x >/dev/stdout; echo y >/dev/stderr").record["stdout"], "x\n")
+        contains(good(t, "exec", "-t", "-u", "77", box, "--", "sh", "-c", 'stat -c %u "$(tty)"; echo x >"$(tty)" && echo mine').text, "77\r\nx\r\nmine")
+        number = good(t, "exec", "-d", "-u", "77", box, "--", "sh", "-c", "id -u >/dev/stdout").text.strip()
+        equal(t.hutch("wait", "--exec", number, box).code, 0)
+        equal(good(t, "logs", "--exec", number, box).text, "77\n")
+        good(t, "exec", "-u", "77", box, "--", "sh", "-c", "umask 077; echo secret >/tmp/of-77")
+        true(sh(t, box, "cat /tmp/of-77").code != 0, "another user's file is closed")
+        equal(sh(t, box, "exec sleep 0", "-u", "77", "--on-exit", "kill").code, 0)
+        token = t.token + "-other-user"
+        equal(sh(t, box, "setsid sleep 100 %s & exec sleep 100" % "</dev/null >/dev/null", "-u", "77", "--timeout", "0.2").code, 124)
+        equal(token in str(holders(token)), False)
+    else:
+        box = start(t)
+        equal(good(t, "exec", "-u", "sandbox", box, "id", "-u").text, "1000\n")
+        for name in ("root", "77"):
+            refused(t, ("exec", "-u", name, box, "true"), "the only user", "/etc/subuid")
+    for name in ("65534", "4000000000", "nobody", "-1", ""):
+        refused(t, ("exec", "-u", name, box, "true"))
+
+
 # ---- detached commands -----------------------------------------------------------------------------------------------
 
 
