@@ -572,7 +572,7 @@ static void wrong_filter(void)
 	draft.fixed.filter_lengths[1] = 0;
 }
 
-static void unmapped_user(void) { draft.fixed.uid = draft.fixed.gid = 70000; }
+static void group_of_init(void) { program.fixed.gid = draft.fixed.init_gid; }
 
 static const struct {
 	const char *name;
@@ -592,7 +592,7 @@ static const struct {
 	{"noexec", no_exec_mount, STAGE_EXEC, EACCES, false},
 	{"unknown limit", wrong_rlimit, STAGE_RLIMITS, EINVAL, false},
 	{"filter that the kernel refuses", wrong_filter, STAGE_SECCOMP, EINVAL, false},
-	{"id that is not mapped", unmapped_user, STAGE_USER, EINVAL, true},
+	{"init's group", group_of_init, STAGE_USER, EPERM, true},
 };
 
 START_TEST(command_fails)

@@ -81,7 +81,7 @@ END_TEST
 START_TEST(no_field_is_forgotten)
 {
 	ck_assert_uint_eq(sizeof(struct hutch_spec), 248);   /* code_spec */
-	ck_assert_uint_eq(sizeof(struct hutch_command), 208); /* code_command */
+	ck_assert_uint_eq(sizeof(struct hutch_command), 200); /* code_command */
 	ck_assert_uint_eq(sizeof(struct hutch_mount), 32);
 	ck_assert_uint_eq(sizeof(struct hutch_error), 1024);
 }
