@@ -277,6 +277,9 @@ void capture_drain(struct capture *capture);
 void capture_close(struct capture *capture);
 
 /* result.c */
+/* What holds for a command, or with `own` NULL for all of them together. *ret is for free(3). */
+int limits_list(const struct request *request, uint64_t scratch_bytes, bool is_on_disk, const struct hutch_command *own, struct hutch_limit_enforced **ret,
+                size_t *ret_count);
 int result_make(const struct hutch_process *process, struct hutch_result **ret, struct hutch_error *err);
 
 /* hints.c */

@@ -123,6 +123,8 @@ void server_update_state(struct server *server);         /* writes it down and t
 bool server_is_over(const struct server *server);        /* no command is taken any more */
 bool server_takes_files(const struct server *server);    /* file operations; also when all commands have ended */
 int server_remove(struct server *server, bool force, struct hutch_error *err);
+int64_t server_time_left(const struct server *server, int64_t now_ms);  /* of the lifetime; -1: it has no end, or is over */
+int64_t server_idle_left(const struct server *server, int64_t now_ms);  /* of the idle time-out; the same, or it is not idle */
 void server_extend(struct server *server, int64_t lifetime_ms, int64_t idle_timeout_ms);
 
 /* context.c */
