@@ -178,7 +178,8 @@ struct hutch_sandbox_info {
 int hutch_sandbox_info(struct hutch_sandbox *sandbox, struct hutch_sandbox_info **ret, struct hutch_error *err);
 void hutch_sandbox_info_free(struct hutch_sandbox_info *info);
 
-/* A command that goes on without its caller; its output is kept in a log of its own. *ret_id is what
+/* A command that goes on without its caller; its output is kept in a log of its own, also that of a terminal (HUTCH_IO_PTY),
+ * at which nobody sits then. *ret_id is what
  * hutch_sandbox_process finds it by, from any process. */
 int hutch_sandbox_exec_detached(struct hutch_sandbox *sandbox, const struct hutch_command *command, uint32_t *ret_id, struct hutch_error *err);
 

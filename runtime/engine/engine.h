@@ -147,6 +147,7 @@ struct hutch_sandbox {
 	unsigned open_handles;
 	int range_lock;
 	char *upper;                   /* directory on disk with upper layers, removed at the end */
+	char *left;                    /* of one whose supervisor is dead: that directory, which is not ours to remove; NULL: none, or not known */
 	int upper_lock;                /* held as long as it is in use */
 	bool is_on_disk;               /* upper layers are */
 	char **roots;                  /* by op: the path inside, for copy-on-write directories; NULL else */
@@ -286,6 +287,7 @@ int result_make(const struct hutch_process *process, struct hutch_result **ret, 
 void hint_for_stage(struct hutch_error *err, unsigned stage, int sys_errno, const char *detail);
 
 /* changes.c: starts the helper inside; the pipe that it writes to, or -HUTCH_E_*. root: index of an op, or ~0 for all. */
+int changes_check(const struct hutch_sandbox *sandbox, struct hutch_error *err); /* whether there still is somebody who can tell them */
 int changes_request(struct hutch_sandbox *sandbox, bool contents, uint64_t root, struct hutch_error *err);
 
 /* remove.c: deletes the directory `name` in `dir`, which a sandbox has filled; follows nothing. 0 or the first -errno. */

@@ -67,8 +67,11 @@ struct forward {
 /* A command of our own. */
 struct own {
 	struct own *next;
+	struct hutch *h;
 	struct hutch_process *process;
 	struct log log;
+	struct watch terminal;         /* a duplicate of the process's, read into the log; not open: it has none */
+	int slave;                     /* keeps reads from failing while nothing else has the terminal open; -1: none */
 	bool is_over;                  /* it has ended, and all its output is in the log */
 };
 
