@@ -43,6 +43,8 @@ static int prepare(struct exec *exec, struct hutch_error *err)
 
 	notices_init(&exec->notices, options);
 	options->command.limits = options->spec.limits; /* of this command, not of the sandbox */
+	options->command.has_uid = options->spec.has_uid || options->spec.as_root;
+	options->command.uid = options->spec.uid;
 	if (options->detach)
 		return check_detached(options, err) < 0 ? -1 : streams_choose_kept(options, &exec->streams, err);
 	if (!options->json && (options->command.output_limit || options->command.on_output_limit))

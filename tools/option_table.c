@@ -58,7 +58,7 @@ const struct option option_table[] = {
 	 .help = "set variables from FILE, one K=V or K a line"},
 	{.name = "cwd", .letter = 'w', .argument = "DIR", .kind = OPTION_OWN, .set = set_cwd, .verbs = FOR_COMMAND,
 	 .help = "start in DIR, an absolute path inside"},
-	{.name = "user", .letter = 'u', .argument = "UID|NAME", .kind = OPTION_OWN, .set = set_user, .verbs = FOR_NEW,
+	{.name = "user", .letter = 'u', .argument = "UID|NAME", .kind = OPTION_OWN, .set = set_user, .verbs = FOR_NEW | FOR_EXEC,
 	 .help = "run as this uid, as \"sandbox\" (default, 1000) or as \"root\""},
 	{.name = "as-root", .kind = OPTION_OWN, .set = set_as_root, .verbs = FOR_NEW,
 	 .help = "run as uid 0 of the sandbox (never of the host)"},

@@ -159,7 +159,27 @@ struct hutch_stats {
 /* *ret is one block for free(3). HUTCH_E_UNSUPPORTED: the sandbox has no cgroup. */
 int hutch_sandbox_stats(struct hutch_sandbox *sandbox, struct hutch_stats **ret, size_t *ret_count, struct hutch_error *err);
 
-/* A command that goes on without its caller; its output is kept in a log of its own. *ret_id is what
+/* What a detached sandbox is, and what it was made with. */
+struct hutch_sandbox_info {
+	const struct hutch_spec *spec;      /* with its defaults, and with the limits as they are now */
+	const char *workspace;              /* its path inside; NULL: it has none */
+	bool has_range;                     /* a range of ids is mapped, so that commands may be of other users */
+	const char *cgroup;                 /* its path; NULL: it has none */
+	const char *controllers;            /* of that cgroup, which hold its limits: "cpu memory pids"; "": none */
+	struct hutch_limit_enforced *limits_enforced; /* what holds for all of its commands together */
+	size_t limits_enforced_count;
+	const char *const *warnings;        /* NULL-terminated */
+	int64_t supervisor;                 /* process id */
+	uint32_t commands;                  /* that run at the moment, the main command and those of clients included */
+	int64_t lifetime_left_ms;           /* -1: it has no end */
+	int64_t idle_left_ms;               /* -1: it has no such time-out, or is not idle */
+};
+/* HUTCH_E_GONE: its supervisor has ended, and nobody can tell. All that *ret points to ends with hutch_sandbox_info_free. */
+int hutch_sandbox_info(struct hutch_sandbox *sandbox, struct hutch_sandbox_info **ret, struct hutch_error *err);
+void hutch_sandbox_info_free(struct hutch_sandbox_info *info);
+
+/* A command that goes on without its caller; its output is kept in a log of its own, also that of a terminal (HUTCH_IO_PTY),
+ * at which nobody sits then. *ret_id is what
  * hutch_sandbox_process finds it by, from any process. */
 int hutch_sandbox_exec_detached(struct hutch_sandbox *sandbox, const struct hutch_command *command, uint32_t *ret_id, struct hutch_error *err);
 

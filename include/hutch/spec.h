@@ -195,6 +195,8 @@ struct hutch_command {
 	enum hutch_on_exit on_exit;
 	bool check;              /* anything but exit code 0 is the error HUTCH_E_EXECUTION */
 	struct hutch_limits limits; /* of this command and all that it starts, besides the sandbox's */
+	bool has_uid;
+	uint32_t uid;            /* uid and gid inside, when has_uid; else the sandbox's. Others need a sandbox with a range of ids */
 };
 
 /* struct hutch_command *: &HUTCH_COMMAND(.argv = argv) */

@@ -63,6 +63,7 @@ static int from_record(struct hutch *h, const struct store_record *record, struc
 	snprintf(client->name, sizeof client->name, "%s", status->name ? status->name : "");
 	snprintf(sandbox->id, sizeof sandbox->id, "%s", status->id);
 	sandbox->remote_state = (enum hutch_sandbox_state)status->state;
+	sandbox->left = status->upper ? strdup(status->upper) : NULL;
 	if (status->command && status->command[0]) {
 		sandbox->main = process_new_kept(sandbox, 1, status->command, err);
 		if (!sandbox->main) {

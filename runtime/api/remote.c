@@ -61,6 +61,7 @@ static bool handle_wire(struct hutch_sandbox *sandbox, const struct message *mes
 	switch ((enum wire_type)message->type) {
 	case WIRE_WELCOME:
 	case WIRE_STATS_ARE:
+	case WIRE_INFO_IS:
 	case WIRE_ERROR:
 		if (!fd)
 			return false;
@@ -93,6 +94,7 @@ static bool handle_wire(struct hutch_sandbox *sandbox, const struct message *mes
 	case WIRE_SUSPEND:
 	case WIRE_UPDATE:
 	case WIRE_STATS:
+	case WIRE_INFO:
 	case WIRE_TYPES: break;
 	}
 	return false;

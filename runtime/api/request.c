@@ -6,36 +6,33 @@
 #include "spec/check.h"
 
 /* A stream as the supervisor shall have it: `fd` becomes the index among the message's descriptors. */
-static int pack_stream(struct hutch_stream *stream, bool is_input, int fds[4], unsigned *count, struct hutch_error *err)
+static void pack_stream(struct hutch_stream *stream, bool is_input, int fds[4], unsigned *count)
 {
 	switch (stream->io) {
 	case HUTCH_IO_FD:
 		fds[*count] = stream->fd;
 		stream->fd = (int)(*count)++;
-		return 0;
-	case HUTCH_IO_PTY:
-		return err_hint(err, err_set(err, HUTCH_E_INVALID, "a detached command has no terminal"), "exec a command with a terminal in the sandbox instead");
+		break;
 	case HUTCH_IO_DEFAULT:
 	case HUTCH_IO_CAPTURE:
-	case HUTCH_IO_STREAM: stream->io = is_input ? HUTCH_IO_NULL : HUTCH_IO_STREAM; return 0;
+	case HUTCH_IO_STREAM: stream->io = is_input ? HUTCH_IO_NULL : HUTCH_IO_STREAM; break;
 	case HUTCH_IO_NULL:
+	case HUTCH_IO_PTY: /* nobody types there; what is written goes to the log */
 	case HUTCH_IO_PIPE: break;
 	}
-	return 0;
 }
 
 static int take_command(const struct hutch_command *command, struct pack_request *request, int fds[4], unsigned *count, struct hutch_error *err)
 {
 	struct hutch_command *copy = &request->command;
 	int ret = command_check(command, copy, err);
-	if (ret == 0)
-		ret = pack_stream(&copy->in, true, fds, count, err);
-	if (ret == 0)
-		ret = pack_stream(&copy->out, false, fds, count, err);
-	if (ret == 0)
-		ret = pack_stream(&copy->err, false, fds, count, err);
+	if (ret < 0)
+		return err_stage(err, ret, "plan");
+	pack_stream(&copy->in, true, fds, count);
+	pack_stream(&copy->out, false, fds, count);
+	pack_stream(&copy->err, false, fds, count);
 	request->has_command = true;
-	return ret < 0 ? err_stage(err, ret, "plan") : 0;
+	return 0;
 }
 
 int request_pack(const struct hutch_spec *spec, const struct hutch_command *command, int fds[4], unsigned *ret_count, struct hutch_error *err)

@@ -126,6 +126,15 @@ int changes_copy(struct changes_reader *reader, int fd, struct hutch_error *err)
 
 /* ---- asking ---- */
 
+/* Only the sandbox's init sees its copies as they are. */
+int changes_check(const struct hutch_sandbox *sandbox, struct hutch_error *err)
+{
+	if (!sandbox->remote || (!sandbox->is_gone && sandbox->remote_state != HUTCH_SANDBOX_FAILED))
+		return 0;
+	err_set(err, HUTCH_E_GONE, "the sandbox's %s was killed, and with it what could tell its changes", sandbox->is_gone ? "supervisor" : "init");
+	return sandbox->left ? err_hint(err, -HUTCH_E_GONE, "what it has written is below \"%s\" until hutch rm or hutch gc removes it", sandbox->left) : -HUTCH_E_GONE;
+}
+
 int changes_request(struct hutch_sandbox *sandbox, bool contents, uint64_t root, struct hutch_error *err)
 {
 	if (sandbox->main && sandbox->main->state != HUTCH_PROCESS_ENDED)
@@ -152,13 +161,15 @@ static bool has_roots(const struct hutch_sandbox *sandbox)
 
 int64_t hutch_sandbox_changes(struct hutch_sandbox *sandbox, hutch_change_fn *each, void *data, struct hutch_error *err)
 {
+	int ret = changes_check(sandbox, err);
+	if (ret < 0)
+		return ret;
 	if (!has_roots(sandbox))
 		return 0;
 	CLEANUP_CLOSE int fd = changes_request(sandbox, false, ~UINT64_C(0), err);
 	if (fd < 0)
 		return fd;
 	struct changes_reader reader = {.fd = fd};
-	int ret;
 	while ((ret = changes_next(&reader, err)) > 0) {
 		const struct changes_record *record = &reader.record;
 		if (record->root >= sandbox->roots_count || !sandbox->roots[record->root])

@@ -150,6 +150,7 @@ struct hutch_sandbox {
 	unsigned open_handles;
 	int range_lock;
 	char *upper;                   /* directory on disk with upper layers, removed at the end */
+	char *left;                    /* of one whose supervisor is dead: that directory, which is not ours to remove; NULL: none, or not known */
 	int upper_lock;                /* held as long as it is in use */
 	bool is_on_disk;               /* upper layers are */
 	char **roots;                  /* by op: the path inside, for copy-on-write directories; NULL else */
@@ -284,12 +285,16 @@ void capture_drain(struct capture *capture);
 void capture_close(struct capture *capture);
 
 /* result.c */
+/* What holds for a command, or with `own` NULL for all of them together. *ret is for free(3). */
+int limits_list(const struct request *request, uint64_t scratch_bytes, bool is_on_disk, const struct hutch_command *own, struct hutch_limit_enforced **ret,
+                size_t *ret_count);
 int result_make(const struct hutch_process *process, struct hutch_result **ret, struct hutch_error *err);
 
 /* hints.c */
 void hint_for_stage(struct hutch_error *err, unsigned stage, int sys_errno, const char *detail);
 
 /* changes.c: starts the helper inside; the pipe that it writes to, or -HUTCH_E_*. root: index of an op, or ~0 for all. */
+int changes_check(const struct hutch_sandbox *sandbox, struct hutch_error *err); /* whether there still is somebody who can tell them */
 int changes_request(struct hutch_sandbox *sandbox, bool contents, uint64_t root, struct hutch_error *err);
 
 /* remove.c: deletes the directory `name` in `dir`, which a sandbox has filled; follows nothing. 0 or the first -errno. */

@@ -55,8 +55,9 @@ void request_done(struct request *request)
 
 /* Scripts open /dev/stdout; a pipe of root's would refuse the sandbox's user. Only anonymous pipes: a FIFO has a name
  * and an owner that others see. */
-static void lend_pipe(const struct request *request, int fd)
+static void lend_pipe(const struct hutch_process *process, int fd)
 {
+	const struct request *request = &process->sandbox->request;
 	struct stat st;
 	char link[64], path[64];
 	if (!request->host.is_privileged || fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode) || st.st_uid != 0)
@@ -65,7 +66,7 @@ static void lend_pipe(const struct request *request, int fd)
 	ssize_t length = readlink(path, link, sizeof link - 1);
 	if (length < 5 || strncmp(link, "pipe:", 5) != 0)
 		return;
-	uid_t id = (uid_t)(request->range + request->spec.uid);
+	uid_t id = (uid_t)(request->range + plan_command_uid(&request->spec, &process->settings));
 	if (fchown(fd, id, id) < 0)
 		return;
 }
@@ -83,7 +84,7 @@ static int open_stdin_pipe(struct launch_request *launch, struct hutch_error *er
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_sys(err, HUTCH_E_SYSTEM, errno, "cannot make a pipe");
-	lend_pipe(&process->sandbox->request, ends[0]);
+	lend_pipe(process, ends[0]);
 	add_fd(launch, ends[0], true);
 	int ret = loop_watch(process->sandbox->h, &process->in, process->sandbox, ends[1], 0, NULL);
 	if (ret == 0)
@@ -112,7 +113,7 @@ static int pass_fd(struct launch_request *launch, int fd, const char *name, stru
 		return err_hint(err, err_set(err, HUTCH_E_INVALID, "command.%s.fd %d is a file, and this sandbox was made without the filter for that", name, fd), "pass a pipe");
 	if (isatty(fd))
 		return err_hint(err, err_set(err, HUTCH_E_INVALID, "command.%s.fd %d is a terminal, which is never handed in", name, fd), "use HUTCH_IO_PTY and relay");
-	lend_pipe(request, fd);
+	lend_pipe(launch->process, fd);
 	return add_fd(launch, fd, false);
 }
 
@@ -169,6 +170,8 @@ static int prepare(struct hutch_sandbox *sandbox, const struct hutch_command *co
 {
 	struct hutch_command checked;
 	int error = command_check(command, &checked, err);
+	if (error == 0)
+		error = plan_command_user(&sandbox->request.host, &sandbox->request.spec, &checked, err);
 	if (error < 0)
 		return err_stage(err, error, "plan");
 	struct launch_request launch = {.file = file, .process = process_new(sandbox, &checked, is_main, err)};

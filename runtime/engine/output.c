@@ -152,7 +152,7 @@ int capture_open(struct hutch_process *process, struct capture *capture, int *re
 	capture->is_big = h->big_pipes < BIG_PIPES_MAX && fcntl(ends[0], F_SETPIPE_SZ, BIG_PIPE) > 0;
 	h->big_pipes += capture->is_big;
 	/* so that the command can open its own /dev/stdout */
-	uid_t id = (uid_t)(request->range + request->spec.uid);
+	uid_t id = (uid_t)(request->range + plan_command_uid(&request->spec, &process->settings));
 	if (request->host.is_privileged && fchown(ends[1], id, id) < 0)
 		errno = 0;
 	capture->process = process;

@@ -91,42 +91,60 @@ static char **copy_list(char *const *list)
 	return copy;
 }
 
-static void add_limit(struct hutch_result *result, const char *name, uint64_t value, const char *by)
+static void add_limit(struct hutch_limit_enforced *limits, size_t *count, const char *name, uint64_t value, const char *by)
 {
-	struct hutch_limit_enforced *limit = &result->limits_enforced[result->limits_enforced_count++];
+	struct hutch_limit_enforced *limit = &limits[(*count)++];
 	snprintf(limit->name, sizeof limit->name, "%s", name);
 	snprintf(limit->by, sizeof limit->by, "%s", by);
 	limit->value = value;
 }
 
 /* The command's own limit where it has one, else the sandbox's. */
-static void add_one(struct hutch_result *result, const struct request *request, uint32_t limit, const char *name, uint64_t own, uint64_t all)
+static uint64_t either(uint64_t own, uint64_t all)
 {
-	if (own || all)
-		add_limit(result, name, own ? own : all, limits_enforcer(request, limit));
+	return own ? own : all;
+}
+
+int limits_list(const struct request *request, uint64_t scratch_bytes, bool is_on_disk, const struct hutch_command *command, struct hutch_limit_enforced **ret,
+                size_t *ret_count)
+{
+	static const struct hutch_command none;
+	const struct hutch_limits *all = &request->spec.limits, *own = command ? &command->limits : &none.limits;
+	const struct {
+		const char *name;
+		uint32_t limit;
+		uint64_t value;
+		bool is_set; /* though 0 */
+	} list[] = {
+		{"memory", HUTCH_LIMIT_MEMORY, either(own->memory_bytes, all->memory_bytes), false},
+		{"swap", HUTCH_LIMIT_SWAP, own->has_swap ? own->swap_bytes : all->has_swap ? all->swap_bytes : 0,
+		 own->has_swap || all->has_swap || own->memory_bytes || all->memory_bytes},
+		{"cpus", HUTCH_LIMIT_CPUS, either(own->cpus_milli, all->cpus_milli), false}, /* in thousandths */
+		{"cpu-time", HUTCH_LIMIT_CPU_TIME, either(own->cpu_time_ms, all->cpu_time_ms), false},
+		{"io-read", HUTCH_LIMIT_IO, either(own->io_read_bps, all->io_read_bps), false},
+		{"io-write", HUTCH_LIMIT_IO, either(own->io_write_bps, all->io_write_bps), false},
+	};
+	struct hutch_limit_enforced *limits = calloc(3 + sizeof list / sizeof *list, sizeof *limits);
+	size_t count = 0;
+	if (!limits)
+		return -1;
+	if (own->pids || all->pids)
+		add_limit(limits, &count, "pids", either(own->pids, all->pids), limits_enforcer(request, HUTCH_LIMIT_PIDS));
+	add_limit(limits, &count, "disk", scratch_bytes, is_on_disk ? "none" : "tmpfs");
+	if (command && command->timeout_ms)
+		add_limit(limits, &count, "timeout", command->timeout_ms, "timer");
+	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+		if (list[i].value || list[i].is_set)
+			add_limit(limits, &count, list[i].name, list[i].value, limits_enforcer(request, list[i].limit));
+	*ret = limits;
+	*ret_count = count;
+	return 0;
 }
 
 static int set_limits(const struct hutch_process *process, struct hutch_result *result)
 {
 	const struct hutch_sandbox *sandbox = process->sandbox;
-	const struct request *request = &sandbox->request;
-	const struct hutch_limits *all = &request->spec.limits, *own = &process->settings.limits;
-	result->limits_enforced = calloc(10, sizeof *result->limits_enforced);
-	if (!result->limits_enforced)
-		return -1;
-	add_one(result, request, HUTCH_LIMIT_PIDS, "pids", own->pids, all->pids);
-	add_limit(result, "disk", sandbox->scratch_bytes, sandbox->is_on_disk ? "none" : "tmpfs");
-	if (process->settings.timeout_ms)
-		add_limit(result, "timeout", process->settings.timeout_ms, "timer");
-	add_one(result, request, HUTCH_LIMIT_MEMORY, "memory", own->memory_bytes, all->memory_bytes);
-	if (own->has_swap || all->has_swap || own->memory_bytes || all->memory_bytes)
-		add_limit(result, "swap", own->has_swap ? own->swap_bytes : all->has_swap ? all->swap_bytes : 0, limits_enforcer(request, HUTCH_LIMIT_SWAP));
-	if (own->cpus_milli || all->cpus_milli) /* in thousandths */
-		add_limit(result, "cpus", own->cpus_milli ? own->cpus_milli : all->cpus_milli, limits_enforcer(request, HUTCH_LIMIT_CPUS));
-	add_one(result, request, HUTCH_LIMIT_CPU_TIME, "cpu-time", own->cpu_time_ms, all->cpu_time_ms);
-	add_one(result, request, HUTCH_LIMIT_IO, "io-read", own->io_read_bps, all->io_read_bps);
-	add_one(result, request, HUTCH_LIMIT_IO, "io-write", own->io_write_bps, all->io_write_bps);
-	return 0;
+	return limits_list(&sandbox->request, sandbox->scratch_bytes, sandbox->is_on_disk, &process->settings, &result->limits_enforced, &result->limits_enforced_count);
 }
 
 static void set_usage(const struct hutch_process *process, struct hutch_result *result)

@@ -347,6 +347,7 @@ void hutch_sandbox_free(struct hutch_sandbox *sandbox)
 	if (sandbox->upper)
 		remove_tree(AT_FDCWD, sandbox->upper);
 	free(sandbox->upper);
+	free(sandbox->left);
 	cleanup_close(&sandbox->upper_lock);
 	cleanup_close(&sandbox->range_lock);
 	free(sandbox->remote_data);

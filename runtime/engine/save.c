@@ -119,6 +119,9 @@ static int open_target(const char *directory, struct hutch_error *err)
 
 int64_t hutch_sandbox_save(struct hutch_sandbox *sandbox, const char *directory, struct hutch_error *err)
 {
+	int ret = changes_check(sandbox, err);
+	if (ret < 0)
+		return ret;
 	if (sandbox->workspace_op == ~0u)
 		return err_set(err, HUTCH_E_STATE, "save: the sandbox has no copy-on-write workspace");
 	CLEANUP_CLOSE int root = open_target(directory, err);
@@ -132,7 +135,6 @@ int64_t hutch_sandbox_save(struct hutch_sandbox *sandbox, const char *directory,
 	if (getrandom(&random, sizeof random, 0) != sizeof random)
 		return err_sys(err, HUTCH_E_SYSTEM, errno, "getrandom");
 	snprintf(save.temporary, sizeof save.temporary, ".hutch-save-%016llx", (unsigned long long)random);
-	int ret;
 	while ((ret = changes_next(&save.reader, err)) > 0) {
 		ret = apply(&save, err);
 		if (ret < 0)

@@ -394,6 +394,8 @@ static int describe(struct start *start, const struct hutch_command *command, ch
 	struct command_draft program = {0};
 	int error = command_check(command, &checked, err);
 	if (error == 0)
+		error = plan_command_user(&start->host, &start->spec, &checked, err);
+	if (error == 0)
 		error = plan_command_build(&start->spec, &checked, start->workspace, &program, err);
 	if (error == 0)
 		error = plan_describe(&start->draft, &program, ret, err);

@@ -86,10 +86,10 @@ static int open_terminal(const struct init *init, struct launch *launch, int *re
 	const struct plan_command *command = launch->plan.command;
 	if (!(command->flags & (PLAN_STREAM_PTY(0) | PLAN_STREAM_PTY(1) | PLAN_STREAM_PTY(2))))
 		return 0;
-	/* the peer belongs to whoever opens the master: the sandbox's user shall be able to open it by name */
+	/* the peer belongs to whoever opens the master: the command's user shall be able to open it by name */
 	bool range = init->plan.sandbox->flags & PLAN_RANGE;
 	if (range)
-		sys_call1(SYS_setfsuid, init->plan.sandbox->uid);
+		sys_call1(SYS_setfsuid, command->uid);
 	int ret = tty_open(init->devpts, command->rows, command->columns, ret_master, &launch->terminal);
 	if (range)
 		sys_call1(SYS_setfsuid, init->plan.sandbox->init_uid);

@@ -228,15 +228,17 @@ static int stage_rlimits(struct launch *launch)
 	return 0;
 }
 
-/* Should: the ids of the plan, verified, and no other group (in a range; with a single id the kernel forbids setgroups,
+/* Should: the ids of the command's plan, verified, never init's, and no other group (in a range; with a single id the kernel forbids setgroups,
  * and the caller's supplementary groups stay, which a warning says). */
 static int stage_user(struct launch *launch)
 {
 	const struct plan_sandbox *sandbox = launch->init->plan.sandbox;
 	sys_call1(SYS_umask, launch->plan.command->umask);
+	uint32_t uid = launch->plan.command->uid, gid = launch->plan.command->gid, r = ~0u, e = ~0u, s = ~0u;
 	if (!(sandbox->flags & PLAN_RANGE))
-		return 0;
-	uint32_t uid = sandbox->uid, gid = sandbox->gid, r = ~0u, e = ~0u, s = ~0u;
+		return uid == sandbox->uid && gid == sandbox->gid ? 0 : -EPERM;
+	if (uid == sandbox->init_uid || gid == sandbox->init_gid) /* it could send init signals and set its limits */
+		return -EPERM;
 	long ret = sys_call2(SYS_setgroups, 1, &gid);
 	if (ret == 0)
 		ret = sys_call3(SYS_setresgid, gid, gid, gid);

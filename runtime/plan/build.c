@@ -11,6 +11,11 @@
 #define SCRATCH_MIN    (UINT64_C(64) << 20)
 #define SCRATCH_INODES 524288u
 
+uint32_t plan_init_uid(const struct hutch_spec *spec)
+{
+	return spec->uid == 0 ? 65534 : 0;
+}
+
 const char *plan_home(const struct hutch_spec *spec)
 {
 	return spec->uid == 0 ? "/root" : "/home/sandbox";
@@ -38,7 +43,7 @@ static int plan_identity(const struct plan_host *host, const struct hutch_spec *
 	draft->fixed.flags |= host->has_range ? PLAN_RANGE : 0;
 	draft->fixed.uid = draft->fixed.gid = spec->uid;
 	/* an id of its own for init, where there is one: then the sandbox's user cannot even send it a signal */
-	draft->fixed.init_uid = draft->fixed.init_gid = spec->uid == 0 ? 65534 : 0;
+	draft->fixed.init_uid = draft->fixed.init_gid = plan_init_uid(spec);
 	draft->fixed.cap_add = spec->cap_add;
 	return 0;
 }

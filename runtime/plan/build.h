@@ -36,6 +36,11 @@ void plan_proc(struct draft *draft, const struct hutch_spec *spec);
 const char *plan_home(const struct hutch_spec *spec);
 
 bool plan_wants_pty(const struct hutch_command *command);
+/* The id of the sandbox's init, where there is a range: none that a command may have. */
+uint32_t plan_init_uid(const struct hutch_spec *spec);
+/* Whom a command runs as, and whether it may. */
+uint32_t plan_command_uid(const struct hutch_spec *spec, const struct hutch_command *command);
+int plan_command_user(const struct plan_host *host, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_error *err);
 
 /* argv, environment, where to look for the program, limits. `spec` is the sandbox's. */
 int plan_command_build(const struct hutch_spec *spec, const struct hutch_command *command, const char *workspace, struct command_draft *draft,

@@ -66,7 +66,8 @@ static bool command_valid(struct plan *plan, struct cursor *cursor)
 	const struct plan_command *command = take(cursor, 1, sizeof *command);
 	if (!command || command->argc == 0 || command->argc > PLAN_STRINGS_MAX || command->envc > PLAN_STRINGS_MAX ||
 	    command->pathc == 0 || command->pathc > 256 || command->rlimits_count > PLAN_RLIMITS_MAX ||
-	    command->cwd >= plan->strings_size || command->file.op >= FILE_OPS || (command->file.op != FILE_NONE && command->argc != 2))
+	    command->cwd >= plan->strings_size || command->uid > PLAN_UID_MAX || command->gid > PLAN_UID_MAX || command->file.op >= FILE_OPS ||
+	    (command->file.op != FILE_NONE && command->argc != 2))
 		return false;
 	plan->command = command;
 	plan->rlimits = take(cursor, command->rlimits_count, sizeof *plan->rlimits);

@@ -30,6 +30,7 @@
 #define PLAN_RLIMITS_MAX  16u
 #define PLAN_STRINGS_MAX  1000000u /* argv and environment entries */
 #define PLAN_FILTER_MAX   4096u    /* instructions of one program, the kernel's own bound */
+#define PLAN_UID_MAX      65533u   /* of a command; 65534 is nobody, or init */
 #define PLAN_COW_MAX      8u       /* copy-on-write directories */
 
 typedef uint32_t plan_string;
@@ -115,6 +116,7 @@ struct plan_rlimit {
 struct plan_command {
 	uint32_t flags;
 	uint32_t umask;
+	uint32_t uid, gid;        /* without a range: the sandbox's; in one, any but init's */
 	plan_string cwd;
 	uint16_t rows, columns;
 	uint32_t argc, envc, pathc, rlimits_count;

@@ -55,14 +55,54 @@ bool plan_wants_pty(const struct hutch_command *command)
 	return command->in.io == HUTCH_IO_PTY || command->out.io == HUTCH_IO_PTY || command->err.io == HUTCH_IO_PTY;
 }
 
+/* ---- who ---- */
+
+uint32_t plan_command_uid(const struct hutch_spec *spec, const struct hutch_command *command)
+{
+	return command->has_uid ? command->uid : spec->uid;
+}
+
+int plan_command_user(const struct plan_host *host, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_error *err)
+{
+	uint32_t uid = plan_command_uid(spec, command);
+
+	if (uid == spec->uid)
+		return 0;
+	if (!host->has_range)
+		return err_hint(err, err_set(err, HUTCH_E_UNSUPPORTED, "command.uid %u: the only user in this sandbox is %u, no other id is mapped", uid, spec->uid),
+		                "start the sandbox as root, or with -u N for an N other than 0 and 1000, which maps a range of ids from /etc/subuid and /etc/subgid");
+	if (uid == plan_init_uid(spec))
+		return err_hint(err, err_set(err, HUTCH_E_UNSUPPORTED, "command.uid %u is that of the sandbox's init, which no command may have", uid),
+		                "start the sandbox with --as-root");
+	return 0;
+}
+
+/* Root's home and that of others are two, and a sandbox has only that of its own user. */
+static const char *home_of(const struct hutch_spec *spec, const struct hutch_command *command)
+{
+	return (plan_command_uid(spec, command) == 0) == (spec->uid == 0) ? plan_home(spec) : "/";
+}
+
+/* Where it starts unless it is told: only the sandbox's own user may enter the home. */
+static const char *start_of(const struct hutch_spec *spec, const struct hutch_command *command, const char *workspace)
+{
+	bool has_home = spec->root == HUTCH_ROOT_SYSTEM || spec->rootfs_access != HUTCH_ACCESS_RW;
+
+	if (command->cwd || workspace)
+		return command->cwd ? command->cwd : workspace;
+	return has_home && plan_command_uid(spec, command) == spec->uid ? plan_home(spec) : "/";
+}
+
+/* ---- the rest ---- */
+
 static int build_env(const struct hutch_spec *spec, const struct hutch_command *command, struct command_draft *draft, struct hutch_error *err)
 {
 	char home[PATH_MAX], term[256];
 	const char *terminal = command->term ? command->term : "xterm";
-	snprintf(home, sizeof home, "HOME=%s", plan_home(spec));
+	snprintf(home, sizeof home, "HOME=%s", home_of(spec, command));
 	snprintf(term, sizeof term, "TERM=%s", terminal);
-	const char *const defaults[DEFAULTS] = {"PATH=" PATH_DEFAULT, home, spec->uid == 0 ? "USER=root" : "USER=sandbox", "LANG=C.UTF-8",
-	                                        plan_wants_pty(command) ? term : NULL};
+	const char *const defaults[DEFAULTS] = {"PATH=" PATH_DEFAULT, home, plan_command_uid(spec, command) == 0 ? "USER=root" : "USER=sandbox",
+	                                        "LANG=C.UTF-8", plan_wants_pty(command) ? term : NULL};
 	draft->env = malloc((count(command->env) + DEFAULTS) * sizeof *draft->env);
 	if (!draft->env)
 		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
@@ -174,12 +214,12 @@ static uint32_t stream_flags(const struct hutch_stream *stream, unsigned index)
 int plan_command_build(const struct hutch_spec *spec, const struct hutch_command *command, const char *workspace, struct command_draft *draft,
                        struct hutch_error *err)
 {
-	bool has_home = spec->root == HUTCH_ROOT_SYSTEM || spec->rootfs_access != HUTCH_ACCESS_RW;
+	draft->fixed.uid = draft->fixed.gid = plan_command_uid(spec, command);
 	draft->fixed.umask = 022;
 	draft->fixed.rows = command->rows;
 	draft->fixed.columns = command->columns;
 	draft->fixed.flags = stream_flags(&command->in, 0) | stream_flags(&command->out, 1) | stream_flags(&command->err, 2);
-	draft->fixed.cwd = pool_add(&draft->pool, command->cwd ? command->cwd : workspace ? workspace : has_home ? plan_home(spec) : "/");
+	draft->fixed.cwd = pool_add(&draft->pool, start_of(spec, command, workspace));
 	build_rlimits(spec, draft);
 	int ret = build_argv(command, draft, err);
 	if (ret == 0)

@@ -255,8 +255,8 @@ int spec_check(const struct hutch_spec *spec, struct hutch_spec *ret, struct hut
 		error = err_set(err, HUTCH_E_UNSUPPORTED, "idle_timeout_ms: a sandbox of this process is not idle, its owner decides when it ends");
 	if (error == 0 && copy.as_root && copy.has_uid && copy.uid != 0)
 		error = err_set(err, HUTCH_E_INVALID, "as_root and uid %u contradict each other", copy.uid);
-	if (error == 0 && copy.has_uid && copy.uid > 65533)
-		error = err_set(err, HUTCH_E_INVALID, "uid %u is not between 0 and 65533", copy.uid);
+	if (error == 0 && copy.has_uid && copy.uid > SPEC_UID_MAX)
+		error = err_set(err, HUTCH_E_INVALID, "uid %u is not between 0 and %u", copy.uid, SPEC_UID_MAX);
 	if (error < 0)
 		return error;
 	if (!copy.has_uid)
@@ -309,6 +309,8 @@ int command_check(const struct hutch_command *command, struct hutch_command *ret
 		error = err_set(err, HUTCH_E_INVALID, "command.on_output_limit has the unknown value %d", (int)copy.on_output_limit);
 	if (error == 0 && (unsigned)copy.on_exit > HUTCH_ON_EXIT_LEAVE)
 		error = err_set(err, HUTCH_E_INVALID, "command.on_exit has the unknown value %d", (int)copy.on_exit);
+	if (error == 0 && copy.has_uid && copy.uid > SPEC_UID_MAX)
+		error = err_set(err, HUTCH_E_INVALID, "command.uid %u is not between 0 and %u", copy.uid, SPEC_UID_MAX);
 	if (error == 0)
 		error = spec_check_limits(&copy.limits, "command.", err);
 	if (error == 0 && copy.limits.disk_bytes)

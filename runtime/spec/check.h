@@ -11,6 +11,7 @@
 #include <hutch/spec.h>
 
 #define SPEC_UID_DEFAULT       1000u
+#define SPEC_UID_MAX           65533u
 #define SPEC_PIDS_DEFAULT      1024u
 #define SPEC_GRACE_DEFAULT_MS  2000u
 #define SPEC_OUTPUT_DEFAULT    (UINT64_C(64) << 20)

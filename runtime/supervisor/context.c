@@ -25,8 +25,11 @@ int context_make(const struct server *server, struct hutch_error *err)
 	CLEANUP_FREE const char **roots = copy_roots(sandbox);
 	CLEANUP_FREE void *bytes = NULL;
 	size_t size;
+	struct hutch_spec spec = server->request.spec; /* with all its texts */
+	spec.uid = request->spec.uid;
+	spec.limits = request->spec.limits;
 	const struct pack_context context = {
-		.id = sandbox->id, .name = server->status.name, .spec = request->spec,
+		.id = sandbox->id, .name = server->status.name, .spec = spec,
 		.uid = request->host.uid, .gid = request->host.gid, .is_privileged = request->host.is_privileged, .has_range = request->host.has_range,
 		.is_on_disk = sandbox->is_on_disk, .has_main = main,
 		.range = request->range, .scratch_bytes = sandbox->scratch_bytes,

@@ -3,7 +3,12 @@
  * The supervisor's own commands: the main command and detached ones. Their output goes to logs; what became of them is
  * kept until the sandbox is removed, for the last OWNS_MAX of them; also on disk, should this process be killed.
  */
+#include <asm/ioctls.h>
+#include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -35,6 +40,8 @@ struct own *own_new(struct server *server, struct hutch_process *process, struct
 		return NULL;
 	}
 	own->process = process;
+	own->slave = -1;
+	own->h = server->h;
 	log_init(&own->log, server->logs, process->id);
 	own->next = server->owns;
 	server->owns = own;
@@ -90,6 +97,7 @@ static bool make_room(struct server *server)
 	log_remove(&own->log);
 	results_remove(server->logs, own->process->id);
 	hutch_process_free(own->process);
+	loop_flush(server->h); /* the memory of a watch must outlive its close callback, which the loop runs */
 	free(own);
 	return true;
 }
@@ -142,12 +150,60 @@ static void write_down(const struct server *server, const struct own *own)
 		results_write(server->logs, own->process->id, bytes, size);
 }
 
+/* ---- terminals: nobody sits at them, and what is written there is the output ---- */
+
+#define TERMINAL_CHUNK 16384
+#define TERMINAL_LEFT  (1 << 20) /* more than the kernel keeps of what has not been read */
+
+/* How many bytes there were; one chunk a turn, so that a command that never stops does not hold up the others. */
+static size_t read_terminal(struct own *own)
+{
+	char data[TERMINAL_CHUNK];
+	ssize_t size = read(own->terminal.fd, data, sizeof data);
+	if (size > 0)
+		log_append(&own->log, 0, data, (size_t)size);
+	return size > 0 ? (size_t)size : 0;
+}
+
+static void on_terminal(struct watch *watch)
+{
+	struct own *own = (void *)((char *)watch - offsetof(struct own, terminal));
+	own->h->handled++;
+	if (read_terminal(own) == 0)
+		uv_poll_stop(&watch->handle); /* an error; it would be told without end */
+}
+
+static void open_terminal(struct server *server, struct own *own)
+{
+	int fd = fcntl(own->process->pty, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return;
+	own->slave = ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK); /* nobody else reads there */
+	if (loop_watch(server->h, &own->terminal, NULL, fd, UV_READABLE, on_terminal) < 0)
+		close(fd);
+}
+
+/* What the command has written before its end, but not what its children write without end. They lose their terminal. */
+static void close_terminal(struct own *own)
+{
+	size_t left = TERMINAL_LEFT, size;
+	if (own->terminal.is_open) {
+		while (left > 0 && (size = read_terminal(own)) > 0)
+			left -= size < left ? size : left;
+		loop_unwatch(&own->terminal);
+	}
+	cleanup_close(&own->slave);
+	cleanup_close(&own->process->pty);
+}
+
 /* ---- running ---- */
 
 static void ended(struct server *server, struct own *own)
 {
 	const struct message message = {.type = WIRE_ENDED, .id = own->process->id};
 	own->is_over = true;
+	close_terminal(own);
 	log_close(&own->log);
 	process_release_output(own->process);
 	write_down(server, own);
@@ -158,6 +214,8 @@ static void ended(struct server *server, struct own *own)
 static void take_events(struct server *server, struct own *own)
 {
 	struct hutch_event event;
+	if (!own->is_over && own->process->pty >= 0 && !own->terminal.is_open && own->slave < 0)
+		open_terminal(server, own);
 	while (!own->is_over && process_next_event(own->process, &event)) {
 		if (event.kind == HUTCH_EVENT_EXIT)
 			ended(server, own);
@@ -176,6 +234,10 @@ void own_tick(struct server *server)
 
 void own_free_all(struct server *server)
 {
+	for (struct own *own = server->owns; own; own = own->next)
+		close_terminal(own);
+	if (server->owns)
+		loop_flush(server->h);
 	while (server->owns) {
 		struct own *own = server->owns;
 		server->owns = own->next;

@@ -3,6 +3,7 @@
  * What a client asks of the supervisor. Each handler answers, now or later; false is nonsense, and ends the connection.
  */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -157,6 +158,17 @@ static void stats(struct connection *connection, const struct message *request)
 		connection_send(connection, &answer, fd);
 }
 
+static void info(struct connection *connection, const struct message *request)
+{
+	const struct server *server = connection->server;
+	int64_t now = loop_now_ms();
+	const struct message answer = {
+		.type = WIRE_INFO_IS, .item = request->item, .id = server->forwards_count + own_running(server), .b = getpid(),
+		.user_us = (uint64_t)server_time_left(server, now), .system_us = (uint64_t)server_idle_left(server, now),
+	};
+	connection_send(connection, &answer, server->context);
+}
+
 static void extend(struct connection *connection, const struct message *request)
 {
 	if (server_is_over(connection->server)) {
@@ -194,6 +206,7 @@ bool request_handle(struct connection *connection, const struct message *message
 	case WIRE_SUSPEND: suspend(connection, message); return true;
 	case WIRE_UPDATE: update(connection, message); return true;
 	case WIRE_STATS: stats(connection, message); return true;
+	case WIRE_INFO: info(connection, message); return true;
 	case WIRE_HELLO:
 	case WIRE_START:
 	case WIRE_EXEC_DETACHED:
@@ -204,6 +217,7 @@ bool request_handle(struct connection *connection, const struct message *message
 	case WIRE_ENDED:
 	case WIRE_STATE:
 	case WIRE_STATS_ARE:
+	case WIRE_INFO_IS:
 	case WIRE_TYPES: break;
 	}
 	return false;

@@ -64,6 +64,21 @@ static int64_t idle_deadline(const struct server *server)
 	return server->idle_since_ms + (int64_t)server->idle_timeout_ms;
 }
 
+static int64_t left(const struct server *server, int64_t deadline, int64_t now)
+{
+	return deadline == NO_DEADLINE || server_is_over(server) ? -1 : deadline > now ? deadline - now : 0;
+}
+
+int64_t server_time_left(const struct server *server, int64_t now)
+{
+	return left(server, server->lifetime_ms, now);
+}
+
+int64_t server_idle_left(const struct server *server, int64_t now)
+{
+	return left(server, idle_deadline(server), now);
+}
+
 static void check_time(struct server *server, int64_t now)
 {
 	if (server_is_over(server))

@@ -68,8 +68,11 @@ struct forward {
 /* A command of our own. */
 struct own {
 	struct own *next;
+	struct hutch *h;
 	struct hutch_process *process;
 	struct log log;
+	struct watch terminal;         /* a duplicate of the process's, read into the log; not open: it has none */
+	int slave;                     /* keeps reads from failing while nothing else has the terminal open; -1: none */
 	bool is_over;                  /* it has ended, and all its output is in the log */
 };
 
@@ -124,6 +127,8 @@ void server_update_state(struct server *server);         /* writes it down and t
 bool server_is_over(const struct server *server);        /* no command is taken any more */
 bool server_takes_files(const struct server *server);    /* file operations; also when all commands have ended */
 int server_remove(struct server *server, bool force, struct hutch_error *err);
+int64_t server_time_left(const struct server *server, int64_t now_ms);  /* of the lifetime; -1: it has no end, or is over */
+int64_t server_idle_left(const struct server *server, int64_t now_ms);  /* of the idle time-out; the same, or it is not idle */
 void server_extend(struct server *server, int64_t lifetime_ms, int64_t idle_timeout_ms);
 
 /* context.c */

@@ -114,6 +114,8 @@ static void code_command(struct codec *codec, struct hutch_command *command)
 	CODEC(codec, command->on_exit);
 	CODEC(codec, command->check);
 	code_limits(codec, &command->limits);
+	CODEC(codec, command->has_uid);
+	CODEC(codec, command->uid);
 }
 
 /* ---- wholes that point into the bytes ---- */

@@ -40,6 +40,7 @@ enum wire_type {
 	WIRE_SUSPEND,       /* a -> DONE */
 	WIRE_UPDATE,        /* limits -> DONE */
 	WIRE_STATS,         /* -> STATS_ARE */
+	WIRE_INFO,          /* -> INFO_IS */
 
 	/* supervisor to client */
 	WIRE_WELCOME = 96,  /* fd: packed context; a = state, b = 1: the main command has ended */
@@ -49,6 +50,7 @@ enum wire_type {
 	WIRE_ENDED,         /* id: a command of the supervisor's has ended (only the main command's is told unasked) */
 	WIRE_STATE,         /* a = state, whenever it changes */
 	WIRE_STATS_ARE,     /* fd: packed stats */
+	WIRE_INFO_IS,       /* fd: packed context; id = commands that run, b = process id, user_us, system_us = int64_t lifetime, idle time left */
 	WIRE_TYPES
 };
 

@@ -11,6 +11,8 @@ RECORD_KEYS = {"sandbox", "id", "command", "outcome", "exit_code", "signal", "re
                "stderr", "stderr_base64", "stdout_bytes", "stderr_bytes", "stdout_truncated", "stderr_truncated", "wall_ms", "user_ms",
                "system_ms", "memory_peak_bytes", "pids_peak", "io_read_bytes", "io_write_bytes", "throttled_ms", "oom_kills", "limits_enforced", "limits_hit", "warnings"}
 ERROR_KEYS = {"code", "stage", "errno", "errno_name", "message", "hint"}
+INFO_KEYS = {"uid", "rootfs", "workspace", "mounts", "net", "seccomp", "cgroup", "controllers", "limits_enforced", "warnings", "commands",
+             "lifetime_left_ms", "idle_left_ms"}
 LISTING_KEYS = {"sandbox", "name", "state", "created", "supervisor", "command", "labels"}
 
 
@@ -99,7 +101,7 @@ def _(t):
     box = start(t, "sh", "-c", "echo out; echo err >&2; sleep 0.3; exit 3")
     equal(t.hutch("wait", box).code, 3)
     document = good(t, "inspect", "--json", box).record
-    equal(set(document), LISTING_KEYS | {"result"})
+    equal(set(document), LISTING_KEYS | INFO_KEYS | {"result"})
     equal((document["state"], document["command"][0]), ("completed", "sh"))
     record = document["result"]
     equal(set(record), RECORD_KEYS)
@@ -267,6 +269,42 @@ def _(t):
         equal(terminate(client), 33, name)
 
 
+@test("exec -u: any user of a range but init's, else only the sandbox's")
+def _(t):
+    who = ("sh", "-c", "echo $(id -u) $(id -g) $(id -G) $USER; grep CapEff /proc/self/status")
+    if os.geteuid() == 0:
+        box, root = start(t), start(t, "--as-root")
+        for number in ("77", "65533", "sandbox"):
+            uid = number.replace("sandbox", "1000")
+            outcome = good(t, "exec", "-u", number, box, "--", *who)
+            equal(outcome.text.split(), [uid, uid, uid, "sandbox", "CapEff:", "0" * 16], number)
+        for name in ("0", "root"):
+            refused(t, ("exec", "-u", name, box, "true"), "init", "--as-root")
+        refused(t, ("exec", "-d", "-u", "0", box, "true"), "init", "--as-root")
+        equal(good(t, "exec", "-u", "1000", root, "--", "sh", "-c", "id -u; echo $HOME; kill -9 1 2>/dev/null || echo refused").text, "1000\n/\nrefused\n")
+        equal(good(t, "exec", root, "id", "-u").text, "0\n")
+        # streams and terminals are its own, those of others are not
+        equal(good(t, "exec", "-u", "77", "--json", box, "--", "sh", "-c", "echo x >/dev/stdout; echo y >/dev/stderr").record["stdout"], "x\n")
+        contains(good(t, "exec", "-t", "-u", "77", box, "--", "sh", "-c", 'stat -c %u "$(tty)"; echo x >"$(tty)" && echo mine').text, "77\r\nx\r\nmine")
+        number = good(t, "exec", "-d", "-u", "77", box, "--", "sh", "-c", "id -u >/dev/stdout").text.strip()
+        equal(t.hutch("wait", "--exec", number, box).code, 0)
+        equal(good(t, "logs", "--exec", number, box).text, "77\n")
+        good(t, "exec", "-u", "77", box, "--", "sh", "-c", "umask 077; echo secret >/tmp/of-77")
+        true(sh(t, box, "cat /tmp/of-77").code != 0, "another user's file is closed")
+        equal(sh(t, box, "exec sleep 0", "-u", "77", "--on-exit", "kill").code, 0)
+        token = t.token + "-other-user"
+        script = "trap '' TERM; setsid sh -c 'sleep 100; : %s' </dev/null >/dev/null 2>&1 & sleep 100; sleep 100" % token
+        equal(sh(t, box, script, "-u", "77", "--timeout", "0.2", "--grace", "0.2").code, 124)
+        gone(token)
+    else:
+        box = start(t)
+        equal(good(t, "exec", "-u", "sandbox", box, "id", "-u").text, "1000\n")
+        for name in ("root", "77"):
+            refused(t, ("exec", "-u", name, box, "true"), "the only user", "/etc/subuid")
+    for name in ("65534", "4000000000", "nobody", "-1", ""):
+        refused(t, ("exec", "-u", name, box, "true"))
+
+
 # ---- detached commands -----------------------------------------------------------------------------------------------
 
 
@@ -304,6 +342,38 @@ def _(t):
         number = good(t, "exec", "-d", *options, box, "cat", **more).text.strip()
         equal(t.hutch("wait", "--exec", number, box).code, 0)
         equal(good(t, "logs", "--exec", number, box).out, expected, options)
+
+
+@test("start -t, exec -d -t: a terminal at which nobody sits, read into the log")
+def _(t):
+    script = "test -t 0 && test -t 1 && test -t 2 && tty && stty size && echo to-stderr >&2; exec 0<&- 1<&- 2<&-; sleep 0.3; exit 4"
+    box = start(t, "-t", "--", "sh", "-c", script)
+    equal(t.hutch("wait", box).code, 4)
+    logs = good(t, "logs", box)
+    true(re.fullmatch(r"/dev/pts/\d+\r\n24 80\r\nto-stderr\r\n", logs.text), "not %r" % logs.out)
+    box = start(t)
+    number = good(t, "exec", "-d", "-t", box, "--", "sh", "-c", script).text.strip()
+    equal(t.hutch("wait", "--exec", number, box).code, 4)
+    equal(good(t, "logs", "--exec", number, box).text.split("\r\n")[1:], ["24 80", "to-stderr", ""])
+    # much at once, up to the last byte, and another command meanwhile
+    number = good(t, "exec", "-d", "-t", box, "--", "sh", "-c", "stty -opost; seq 200000; echo end").text.strip()
+    within(sh(t, box, "true").seconds, 0, 3, "seconds that another one took")
+    equal(t.hutch("wait", "--exec", number, box).code, 0)
+    equal(good(t, "logs", "--exec", number, box).text, "".join("%d\n" % line for line in range(1, 200001)) + "end\n")
+    # one that reads waits; it can be killed, and so can one that writes without end
+    for script in ("read line; echo read", "yes", "yes & wait", "stty -isig; trap '' TERM HUP; cat"):
+        number = good(t, "exec", "-d", "-t", box, "--", "sh", "-c", script).text.strip()
+        time.sleep(0.2)
+        equal(t.hutch("wait", "--exec", number, "--timeout", "0.1", box).code, 124, script)
+        good(t, "kill", "--exec", number, box)
+        equal(t.hutch("wait", "--exec", number, box).code, 128 + 9, script)
+    # what it leaves behind has lost its terminal, and the end is told all the same
+    number = good(t, "exec", "-d", "-t", box, "--", "sh", "-c", "trap '' HUP; (while echo x; do sleep 0.05; done; echo over >/tmp/over) & sleep 0.2; exit 5").text.strip()
+    equal(t.hutch("wait", "--exec", number, box).code, 5)
+    wait_until(lambda: sh(t, box, "test -e /tmp/over").code == 0, 5, "its child gets an error")
+    supervisor = listing(t)[box]["supervisor"]
+    names = [os.readlink("/proc/%d/fd/%s" % (supervisor, fd)) for fd in os.listdir("/proc/%d/fd" % supervisor)]
+    equal([name for name in names if "pts" in name or "ptmx" in name], [], "terminals that are still open")
 
 
 @test("exec -d: time-outs hold without a client")
@@ -384,6 +454,40 @@ def _(t):
 
 
 # ---- ls and inspect --------------------------------------------------------------------------------------------------
+
+
+@test("inspect: what holds for one that runs, and null for what nobody knows")
+def _(t):
+    os.mkdir(t.path("w"))
+    box = start(t, "--workspace", "w:ro", "--ro", "/usr/share", "--tmpfs", "/x:1M", "--lifetime", "100", "--idle-timeout", "50", "--pids", "77",
+                "--seccomp", "strict")
+    document = good(t, "inspect", "--json", box).record
+    equal(set(document), LISTING_KEYS | INFO_KEYS | {"result"})
+    equal((document["uid"], document["net"], document["seccomp"], document["rootfs"], document["warnings"]), (1000, "none", "strict", None, []))
+    equal((document["workspace"]["access"], document["workspace"]["target"]), ("ro", t.path("w")))
+    equal(document["mounts"], [{"access": "ro", "source": "/usr/share", "target": "/usr/share"}, {"access": "tmpfs", "source": None, "target": "/x"}])
+    equal(document["limits_enforced"]["pids"]["value"], 77)
+    record = sh(t, box, "true", "--json").record
+    equal(document["limits_enforced"], record["limits_enforced"], "what the record of a command says")
+    within(document["lifetime_left_ms"], 90000, 100000, "ms of lifetime")
+    within(document["idle_left_ms"], 40000, 50000, "ms until it is idle for too long")
+    equal(document["commands"], 0)
+    good(t, "exec", "-d", box, "sleep", "100")
+    client = t.popen("exec", box, "sleep", "100")
+    wait_until(lambda: good(t, "inspect", "--json", box).record["commands"] == 2, 5, "two commands run")
+    equal(good(t, "inspect", "--json", box).record["idle_left_ms"], None)
+    text = good(t, "inspect", box).text
+    for part in ("uid 1000", "ro " + t.path("w"), "ro /usr/share", "tmpfs /x", "strict", "2 running", "pids 77", "s left"):
+        contains(text, part)
+    client.kill()
+    other = start(t, "--as-root", "--no-workspace", "--net", "host")
+    document = good(t, "inspect", "--json", other).record
+    equal([document[key] for key in ("uid", "workspace", "mounts", "net", "lifetime_left_ms", "idle_left_ms")], [0, None, [], "host", None, None])
+    os.kill(document["supervisor"], signal.SIGKILL)
+    wait_until(lambda: state(t, other) == "failed", 5, "it is dead")
+    document = good(t, "inspect", "--json", other).record
+    equal(set(document), LISTING_KEYS | INFO_KEYS | {"result"})
+    equal([document[key] for key in sorted(INFO_KEYS)], [None] * len(INFO_KEYS))
 
 
 @test("ls and inspect: control bytes of commands and labels are escaped")
@@ -636,6 +740,31 @@ def _(t):
     refused(t, ("cp", box, "x"), "SANDBOX:PATH")
     refused(t, ("cp", "--changes", box), "directory")
     refused(t, ("cp", "--changes", box, ""), "directory")
+
+
+@test("diff and cp --changes: an error, and not nothing, when nobody can tell any more")
+def _(t):
+    for victim in ("supervisor", "init"):
+        t.write("file", "old")
+        box = start(t, "--workspace", ".")
+        equal(sh(t, box, "echo new >file").code, 0)
+        supervisor = listing(t)[box]["supervisor"]
+        if victim == "supervisor":
+            os.kill(supervisor, signal.SIGKILL)
+        else:
+            children = read_file("/proc/%d/task/%d/children" % (supervisor, supervisor)).split()
+            equal(len(children), 1, "init is the supervisor's only child")
+            os.kill(int(children[0]), signal.SIGKILL)
+        wait_until(lambda: state(t, box) == "failed", 5, "it is dead")
+        outcome = refused(t, ("diff", box), victim)
+        refused(t, ("diff", "--json", box), victim)
+        refused(t, ("cp", "--changes", box, t.aside("out-" + victim)), victim)
+        true(not os.path.exists(t.aside("out-" + victim)), "nothing is made")
+        if victim == "supervisor": # and where it is that way, it is there
+            left = re.search(r'below "([^"]+)"', outcome.errors.replace("\n", " "))
+            true(left, outcome.errors)
+            found = [os.path.join(top, name) for top, _, names in os.walk(left.group(1)) for name in names]
+            true([path for path in found if path.endswith("/file") and read_file(path) == b"new\n"], found)
 
 
 # ---- words and options -----------------------------------------------------------------------------------------------

@@ -618,6 +618,36 @@ START_TEST(client_dies)
 }
 END_TEST
 
+START_TEST(what_it_is)
+{
+	struct hutch_sandbox_info *info;
+	struct hutch_sandbox *attached;
+	OK(hutch_sandbox_run(h, &HUTCH_SPEC(.as_root = true), NULL, &attached, &err));
+	ck_assert_int_eq(hutch_sandbox_info(attached, &info, &err), -HUTCH_E_STATE);
+	hutch_sandbox_free(attached);
+	start_spec(&HUTCH_SPEC(.name = "info-of", .idle_timeout_ms = 60000, .limits.pids = 50, .mounts = (const struct hutch_mount[]){{.source = "/usr/share"}}, .mounts_count = 1), NULL);
+	OK(hutch_sandbox_info(sandbox, &info, &err));
+	ck_assert_str_eq(info->spec->name, "info-of");
+	ck_assert_uint_eq(info->spec->uid, 1000);
+	ck_assert_uint_eq(info->spec->mounts_count, 1);
+	ck_assert_str_eq(info->spec->mounts[0].source, "/usr/share");
+	ck_assert_uint_eq(info->spec->limits.pids, 50);
+	ck_assert_int_eq(info->has_range, geteuid() == 0);
+	ck_assert_uint_eq(info->commands, 0);
+	ck_assert_int_eq(info->lifetime_left_ms, -1);
+	ck_assert(info->idle_left_ms > 50000 && info->idle_left_ms <= 60000);
+	ck_assert_int_eq(kill((pid_t)info->supervisor, SIGKILL), 0);
+	hutch_sandbox_info_free(info);
+	hutch_sandbox_info_free(NULL);
+	ck_assert_int_eq(hutch_sandbox_info(sandbox, &info, &err), -HUTCH_E_GONE);
+	ck_assert_int_eq((int)hutch_sandbox_changes(sandbox, NULL, NULL, &err), -HUTCH_E_GONE);
+	ck_assert_int_eq((int)hutch_sandbox_save(sandbox, "/nonexistent/x", &err), -HUTCH_E_GONE);
+	OK(hutch_sandbox_remove(sandbox, true, &err));
+	hutch_sandbox_free(sandbox);
+	sandbox = NULL;
+}
+END_TEST
+
 START_TEST(supervisor_dies)
 {
 	struct hutch_process *process;
@@ -1036,7 +1066,7 @@ int main(int argc, char **argv)
 		{"start", {without_main, with_main, main_that_cannot_start, from_another_process, clients_at_the_same_time, streams_and_terminals, timeouts_and_kills}},
 		{"states", {stop_and_remove, pausing, lifetime, idle_timeout, names}},
 		{"logs", {logs_from_start_middle_and_end, logs_are_bounded, detached_goes_on_without_its_client}},
-		{"deaths", {client_dies, supervisor_dies, supervisor_is_told_to_go, copies_are_removed, killed_while_starting}},
+		{"deaths", {client_dies, supervisor_dies, what_it_is, supervisor_is_told_to_go, copies_are_removed, killed_while_starting}},
 		{"lies", {garbage, many_descriptors, client_that_never_reads, too_many_connections, connection_from_inside}},
 		{"more", {many_sandboxes, local_ones_refuse_what_needs_a_supervisor}},
 	};

@@ -76,6 +76,35 @@ START_TEST(environment_from_nothing)
 }
 END_TEST
 
+START_TEST(another_user)
+{
+	struct plan_host single = {.uid = 1000, .gid = 1000}, range = {.has_range = true};
+	struct hutch_command command = HUTCH_COMMAND(.argv = ARGV("a"), .has_uid = true, .uid = 5);
+
+	build(&command, NULL);
+	ck_assert_uint_eq(program.fixed.uid, 5);
+	ck_assert_uint_eq(program.fixed.gid, 5);
+	ck_assert(has_env("HOME=/home/sandbox") && has_env("USER=sandbox"));
+	ck_assert_str_eq(text(program.fixed.cwd), "/");
+	ck_assert_int_eq(plan_command_user(&range, &spec, &command, &err), 0);
+	ck_assert_int_eq(plan_command_user(&single, &spec, &command, &err), -HUTCH_E_UNSUPPORTED);
+	ck_assert_ptr_nonnull(strstr(err.hint, "/etc/subuid"));
+	command.uid = spec.uid;
+	ck_assert_int_eq(plan_command_user(&single, &spec, &command, &err), 0);
+	command.uid = 0;
+	ck_assert_int_eq(plan_command_user(&range, &spec, &command, &err), -HUTCH_E_UNSUPPORTED); /* init's */
+	ck_assert_ptr_nonnull(strstr(err.hint, "--as-root"));
+	spec.uid = 0;
+	ck_assert_int_eq(plan_command_user(&range, &spec, &command, &err), 0);
+	command.uid = 1000;
+	ck_assert_int_eq(plan_command_user(&range, &spec, &command, &err), 0);
+	build(&command, NULL);
+	ck_assert(has_env("HOME=/") && has_env("USER=sandbox"));
+	ck_assert_int_eq(command_check(&HUTCH_COMMAND(.argv = ARGV("a"), .has_uid = true, .uid = 65534), &command, &err), -HUTCH_E_INVALID);
+	ck_assert_int_eq(command_check(&HUTCH_COMMAND(.argv = ARGV("a"), .has_uid = true, .uid = 65533), &command, &err), 0);
+}
+END_TEST
+
 START_TEST(environment_is_replaced_and_added)
 {
 	build(&HUTCH_COMMAND(.argv = ARGV("a"), .env = ARGV("A=1", "HOME=/x", "A=2", "EMPTY=", "HOMER=y", "PATHX=z", "EQ=a=b")), NULL);
@@ -365,6 +394,7 @@ int main(void)
 	TCase *tests = tcase_create("program");
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, environment_from_nothing);
+	tcase_add_test(tests, another_user);
 	tcase_add_test(tests, environment_is_replaced_and_added);
 	tcase_add_loop_test(tests, looking_up, 0, COUNT(lookups));
 	tcase_add_test(tests, names_and_paths_without_end);

@@ -36,7 +36,8 @@ static struct pack_request full_request(void)
 		                              .io_write_bps = 7, .disk_bytes = 8, .ulimits = ulimits, .ulimits_count = 2},
 		                   .lifetime_ms = 9, .idle_timeout_ms = 10, .detached = true),
 		.command = HUTCH_COMMAND(.argv = argv, .env = env, .cwd = "/", .in = {HUTCH_IO_FD, 1}, .out = {HUTCH_IO_STREAM, -1}, .term = "vt", .rows = 1, .columns = 2,
-		                         .timeout_ms = 3, .grace_ms = 4, .output_limit = 5, .on_output_limit = HUTCH_OUTPUT_KILL, .on_exit = HUTCH_ON_EXIT_LEAVE, .check = true),
+		                         .timeout_ms = 3, .grace_ms = 4, .output_limit = 5, .on_output_limit = HUTCH_OUTPUT_KILL, .on_exit = HUTCH_ON_EXIT_LEAVE, .check = true,
+		                         .has_uid = true, .uid = 6),
 	};
 }
 
@@ -71,6 +72,7 @@ START_TEST(request_comes_back)
 	expect_texts(got.command.env, env);
 	ck_assert_int_eq(got.command.out.fd, -1);
 	ck_assert_int_eq((int)got.command.on_exit, HUTCH_ON_EXIT_LEAVE);
+	ck_assert(got.command.has_uid && got.command.uid == 6);
 	pack_memory_done(&memory);
 }
 END_TEST
@@ -79,7 +81,7 @@ END_TEST
 START_TEST(no_field_is_forgotten)
 {
 	ck_assert_uint_eq(sizeof(struct hutch_spec), 248);   /* code_spec */
-	ck_assert_uint_eq(sizeof(struct hutch_command), 192); /* code_command */
+	ck_assert_uint_eq(sizeof(struct hutch_command), 200); /* code_command */
 	ck_assert_uint_eq(sizeof(struct hutch_mount), 32);
 	ck_assert_uint_eq(sizeof(struct hutch_error), 1024);
 }
