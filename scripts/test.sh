@@ -364,7 +364,7 @@ run_vm()
     title "vm: making or finding the image"
     if ! timeout "$IMAGE_SECONDS" "$top/scripts/vm.sh" image >"$out/image" 2>&1 </dev/null; then
         cat "$out/image"
-        skip_suites vm "no virtual machine can be made here: $(tail -n 1 "$out/image")" "${VM_SUITES[@]}"
+        skip_suites vm "no virtual machine can be made here: $(tail -n 1 "$out/image" | sed 's/^vm.sh: error: //')" "${VM_SUITES[@]}"
         rm -rf "$out"
         return
     fi
