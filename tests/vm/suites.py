@@ -34,11 +34,7 @@ class Test:
 TESTS = [
     Test("limits", "cli-limits"),
     Test("limits", "scope", command=["bash", "{here}/../scope/run.sh", "{build}"]),
-] + [Test("kernel", name, who=("root", "user")) for name in (
-    "delegation", "lib_exec", "cli-results", "lib_run", "doctor", "probe", "lib_kept", "cli-signals", "cli-kept_cli", "cli-cli",
-    "init_calls", "init_owner", "init_plans", "idmap", "walk", "remove", "filter", "channel", "changes", "program", "plan",
-    "cli-kept_shell", "lib_time", "escape",
-    "lib_output", "lib_pty", "lib_host", "lib_changes", "minimal", "cli-wrong_input", "cli-files", "cli-terminal", "cli-programs")]
+] + [Test("kernel", name, who=("root", "user")) for name in ("delegation", "lib_exec")]
 
 
 def add_meson_tests(build):
@@ -50,7 +46,7 @@ def add_meson_tests(build):
             entry = known[test.name]
             # The host's Python may be anywhere.
             test.command = ["python3" if os.path.basename(word).startswith("python3") else word for word in entry["cmd"]]
-            test.env, test.seconds = entry["env"], min(entry["timeout"] * SLOWER, 200)
+            test.env, test.seconds = entry["env"], entry["timeout"] * SLOWER
 
 
 def run(test, build):
