@@ -33,7 +33,7 @@ MUST_RUN=(root/unit root/init root/scenario root/escape root/readme user/unit us
     asan/unit clang/build clang/install checks/sources checks/binaries "${VM_SUITES[@]/#/vm/}")
 NEEDS_TEST="$NEEDS_BUILD python3 setpriv check static-libc sanitizers clang git make strace readelf newuidmap useradd ps shellcheck"
 TEST_OPTIONS=(--buildtype=debugoptimized --werror)
-VM_SECONDS=900 # all of it, in the machine; a machine that hangs is ended then
+VM_SECONDS=1800 # all of it, in the machine; a machine that hangs is ended then
 IMAGE_SECONDS=600
 TEST_USER=hutch-test
 EXTRA_GROUP=hutch-test-extra # so that there is a user whose files can be of a second group

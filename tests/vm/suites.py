@@ -33,8 +33,7 @@ class Test:
 # A command's words may contain {hutch}, {build} and {here}, this directory.
 TESTS = [
     Test("limits", "cli-limits"),
-    Test("limits", "scope", command=["bash", "{here}/../scope/run.sh", "{build}"]),
-] + [Test("kernel", name, who=("root", "user")) for name in ("delegation", "lib_exec")]
+] + [Test("kernel", name, who=("root", "user")) for name in ("delegation", "probe")]
 
 
 def add_meson_tests(build):
