@@ -5,6 +5,7 @@
 usage: count-tests.py PART SUITE SECONDS TESTLOG.json    prints tab-separated lines for scripts/test.sh:
            count PART SUITE PROGRAMS PASSED FAILED SKIPPED SECONDS
            fail|skip PART SUITE what and why
+       SECONDS may be -: the sum of what the tests took.
        count-tests.py --suites BUILD                     prints the suites of a build directory, without benchmarks
        count-tests.py --self-test
 
@@ -30,6 +31,7 @@ class Count:
         self.passed = 0
         self.failures = []
         self.skips = []
+        self.seconds = 0.0
 
     def add_check(self, name, output):
         found = CHECK.findall(output)
@@ -66,6 +68,7 @@ class Count:
 
     def add_program(self, test):
         name, result = test["name"].split(" / ")[-1], test["result"]
+        self.seconds += test.get("duration") or 0
         output = test.get("stdout") or ""
         before = len(self.failures)
         counted = self.add_check(name, output) or self.add_tap(name, output)
@@ -82,9 +85,13 @@ class Count:
 def count(lines):
     total, programs = Count(), 0
     for line in lines:
-        if line.strip():
+        if not line.strip():
+            continue
+        programs += 1
+        try:
             total.add_program(json.loads(line))
-            programs += 1
+        except ValueError:
+            total.failures.append("the test log ends in the middle of a line")
     return total, programs
 
 
@@ -95,7 +102,7 @@ def report(part, suite, seconds, path):
     except OSError as error:
         total, programs = Count(), 0
         total.failures.append(f"no test log: {error}")
-    numbers = (programs, total.passed, len(total.failures), len(total.skips), seconds)
+    numbers = (programs, total.passed, len(total.failures), len(total.skips), round(total.seconds) if seconds == "-" else seconds)
     print("\t".join(["count", part, suite, *map(str, numbers)]))
     for kind, texts in (("fail", total.failures), ("skip", total.skips)):
         for text in texts:

@@ -11,6 +11,8 @@
 #     asan      the unit and init suites, built with AddressSanitizer and UndefinedBehaviorSanitizer
 #     clang     a build with clang, warnings being errors; installed, and the installed copy used
 #     checks    the scripts that check the sources and the binaries
+#     vm        what needs cgroups, and more, in a virtual machine (scripts/vm.sh) as root and as users; tests/vm/suites.py is
+#               the list. Skipped where none can be made
 # A NAME is one of these parts, or a suite of the test list (unit, init, guest, scenario, stress), which then runs as root and as
 # a user. Started as a user, the root part needs sudo without a password and counts as skipped otherwise.
 #
@@ -25,11 +27,14 @@ top=${self%/scripts/*}
 # shellcheck disable=SC2031
 PATH=$PATH:$SBIN
 
-PARTS=(root user asan clang checks)
+PARTS=(root user asan clang checks vm)
+VM_SUITES=(root-limits user-limits session-limits root-kernel user-kernel)
 MUST_RUN=(root/unit root/init root/scenario root/escape root/stress root/readme user/unit user/init user/scenario user/escape user/stress user/readme
-    asan/unit clang/build clang/install checks/sources checks/binaries)
+    asan/unit clang/build clang/install checks/sources checks/binaries "${VM_SUITES[@]/#/vm/}")
 NEEDS_TEST="$NEEDS_BUILD python3 setpriv check static-libc sanitizers clang git make strace readelf newuidmap useradd ps shellcheck"
 TEST_OPTIONS=(--buildtype=debugoptimized --werror)
+VM_SECONDS=1800 # all of it, in the machine; a machine that hangs is ended then
+IMAGE_SECONDS=600
 TEST_USER=hutch-test
 EXTRA_GROUP=hutch-test-extra # so that there is a user whose files can be of a second group
 
@@ -349,6 +354,47 @@ run_checks()
     end checks binaries
 }
 
+# One boot for all. What has ended is counted even if the machine then fails, and that it failed is one failure more.
+run_vm()
+{
+    local dir=$top/build-test out code suite took
+    title "vm: building"
+    build vm "$dir" "${TEST_OPTIONS[@]}" || return
+    out=$(mktemp -d) || die "cannot make a temporary directory"
+    title "vm: making or finding the image"
+    if ! timeout "$IMAGE_SECONDS" "$top/scripts/vm.sh" image >"$out/image" 2>&1 </dev/null; then
+        cat "$out/image"
+        skip_suites vm "no virtual machine can be made here: $(tail -n 1 "$out/image" | sed 's/^vm.sh: error: //')" "${VM_SUITES[@]}"
+        rm -rf "$out"
+        return
+    fi
+    title "vm: running"
+    SECONDS=0
+    "$top/scripts/vm.sh" --as root,user,session --build "$dir" --log "$dir/meson-logs/vm-console.log" --timeout "$VM_SECONDS" -- \
+        python3 tests/vm/suites.py "$dir" </dev/null >"$out/all.json"
+    code=$?
+    took=$SECONDS
+    for suite in "${VM_SUITES[@]}"; do
+        grep -F "\"suite\": \"$suite\"" "$out/all.json" >"$out/$suite.json"
+        python3 "$top/scripts/count-tests.py" vm "$suite" - "$out/$suite.json" >>"$results"
+    done
+    begin
+    expect vm machine "every suite ran, and the exit code says what the counts say" vm_agrees "$code" "$out"
+    SECONDS=$took
+    end vm machine
+    rm -rf "$out"
+}
+
+vm_agrees() # CODE DIR: nothing that ended too early, in whatever way, may look like success
+{
+    local suite
+    [ "$1" != 125 ] || { echo "the machine did not come up, was ended after $VM_SECONDS s, or failed"; return 1; }
+    for suite in "${VM_SUITES[@]}"; do
+        [ -s "$2/$suite.json" ] || { echo "nothing of $suite ran"; return 1; }
+    done
+    [ "$1" = 0 ] || grep -q "^fail	vm	" "$results" || { echo "exit code $1, but no failed test"; return 1; }
+}
+
 # ---- the report -----------------------------------------------------------------------------------------------------
 
 missed() # prints what of MUST_RUN was not run at all
@@ -367,8 +413,8 @@ report() # MUST_RUN entries that count now
     read -r passed failed skipped < <(awk -F '\t' '$1 == "count" {p += $5; f += $6; s += $7} END {print p + 0, f + 0, s + 0}' "$results")
     title "results"
     awk -F '\t' '
-        BEGIN {printf "%-8s %-12s %9s %8s %8s %8s %8s\n", "part", "suite", "programs", "passed", "failed", "skipped", "seconds"}
-        $1 == "count" {printf "%-8s %-12s %9d %8d %8d %8d %8d\n", $2, $3, $4, $5, $6, $7, $8}' "$results"
+        BEGIN {printf "%-8s %-14s %9s %8s %8s %8s %8s\n", "part", "suite", "programs", "passed", "failed", "skipped", "seconds"}
+        $1 == "count" {printf "%-8s %-14s %9d %8d %8d %8d %8d\n", $2, $3, $4, $5, $6, $7, $8}' "$results"
     if [ "$skipped" -gt 0 ]; then
         printf '\nskipped:\n'
         awk -F '\t' '$1 == "skip" {n[$2 "/" $3 ": " $4]++} END {for (t in n) printf "    %s%s\n", t, (n[t] > 1 ? " (" n[t] " times)" : "")}' "$results" | sort

@@ -186,6 +186,18 @@ END_TEST
 
 /* ---- wrong requests ---- */
 
+/* With the controller in cgroup v2 a limit may be held, or not, as the caller was started. */
+static bool may_limit_memory(void)
+{
+	char controllers[256] = "";
+	FILE *file = fopen("/sys/fs/cgroup/cgroup.controllers", "re");
+	if (!file)
+		return false;
+	bool found = fgets(controllers, sizeof controllers, file) && strstr(controllers, "memory");
+	fclose(file);
+	return found;
+}
+
 START_TEST(wrong_requests_start_nothing)
 {
 	static const struct hutch_mount missing = {.source = "/no/such/place", .target = "/x"}, proc = {.source = "/", .target = "//proc"};
@@ -209,8 +221,11 @@ START_TEST(wrong_requests_start_nothing)
 		{HUTCH_SPEC(.net = HUTCH_NET_NONE), HUTCH_COMMAND(.argv = argv, .cwd = "x"), HUTCH_E_INVALID},
 	};
 	unsigned fds = count_fds();
+	bool has_memory = may_limit_memory();
 	for (int i = 0; i < COUNT(wrong); i++) {
 		struct hutch_sandbox *sandbox = NULL;
+		if (has_memory && wrong[i].code == HUTCH_E_UNENFORCEABLE)
+			continue;
 		int ret = hutch_sandbox_run(h, &wrong[i].spec, &wrong[i].command, &sandbox, &err);
 		ck_assert_msg(ret == -wrong[i].code, "%d: %d (%s)", i, ret, ret < 0 ? err.message : "");
 		ck_assert_ptr_null(sandbox);
@@ -218,7 +233,7 @@ START_TEST(wrong_requests_start_nothing)
 		ck_assert_int_eq(hutch_sandbox_run(h, &wrong[i].spec, &wrong[i].command, &sandbox, NULL), ret);
 		ck_assert_int_eq(child_of(getpid()), 0);
 	}
-	ck_assert_uint_le(count_fds(), fds + 1); /* where cgroups can be made is kept */
+	ck_assert_uint_le(count_fds(), fds + 3); /* kept for the next: the directory of our cgroups, and two for its holder */
 	struct hutch_result *result = run_sh("exit 5"); /* the handle is as good as before */
 	ck_assert_int_eq(result->exit_code, 5);
 	hutch_result_free(result);
@@ -326,7 +341,7 @@ START_TEST(free_in_the_middle)
 		ck_assert_int_eq(child_of(getpid()), 0);
 	}
 	hutch_dispatch(h, 0, &err);
-	ck_assert_uint_le(count_fds(), fds + 2); /* init's image is kept, and where cgroups can be made */
+	ck_assert_uint_le(count_fds(), fds + 4); /* kept: init's image, the directory of our cgroups, and two for its holder */
 	hutch_sandbox_free(NULL);
 }
 END_TEST

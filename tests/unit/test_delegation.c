@@ -331,8 +331,9 @@ static void part_namespace(const char *mount_it)
 {
 	struct delegation found;
 	MUST(unshare(CLONE_NEWCGROUP | CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	/* The kernel refuses a file system on top of itself, so the one of the host goes first. */
 	if (mount_it)
-		MUST(mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL) == 0);
+		MUST(umount2("/sys/fs/cgroup", MNT_DETACH) == 0 && mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL) == 0);
 	delegation_find(0, 0, false, &found);
 	MUST(found.origin == (mount_it ? DELEGATION_OWN : DELEGATION_NONE));
 	MUST(mount_it ? strcmp(found.path, "/") == 0 : strstr(found.why, "--cgroupns=private") != NULL);

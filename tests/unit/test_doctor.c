@@ -110,12 +110,19 @@ static void check_nothing_left(void)
 
 /* ---- on this host as it is ---- */
 
+/* Before Linux 6.6 a tmpfs keeps no attributes of users, and overlays have their upper layer on disk. */
+static bool works(const struct hutch_finding *finding)
+{
+	return finding->verdict == HUTCH_VERDICT_OK ||
+	       (strcmp(finding->name, "overlay") == 0 && finding->verdict == HUTCH_VERDICT_DEGRADED && strstr(finding->detail, "on disk"));
+}
+
 START_TEST(required_ones_work)
 {
 	run_doctor();
 	check_form();
 	for (int i = 0; i < count; i++)
-		ck_assert_msg(!findings[i].required || findings[i].verdict == HUTCH_VERDICT_OK, "%s: %s", findings[i].name, findings[i].detail);
+		ck_assert_msg(!findings[i].required || works(&findings[i]), "%s: %s", findings[i].name, findings[i].detail);
 	check_nothing_left();
 }
 END_TEST
@@ -218,7 +225,7 @@ static void *examine(void *data)
 	struct hutch_finding *mine = data;
 	int found = hutch_doctor(HANDLE, mine, ROOM, NULL);
 	for (int i = 0; i < found; i++)
-		if (mine[i].required && mine[i].verdict != HUTCH_VERDICT_OK)
+		if (mine[i].required && !works(&mine[i]))
 			return mine;
 	return NULL;
 }
@@ -349,7 +356,7 @@ START_TEST(killed_for_a_call)
 	check_form();
 	ck_assert_int_eq(find("pivot-root")->verdict, HUTCH_VERDICT_MISSING);
 	ck_assert_ptr_nonnull(strstr(find("pivot-root")->detail, "killed by signal 31"));
-	ck_assert_int_eq(find("overlay")->verdict, HUTCH_VERDICT_OK);
+	ck_assert(works(find("overlay")));
 	check_nothing_left();
 }
 END_TEST
