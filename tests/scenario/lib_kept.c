@@ -427,8 +427,9 @@ START_TEST(pausing)
 	uint32_t id = exec_detached("i=0; while :; do i=$((i+1)); echo $i > /tmp/count; done");
 	OK(hutch_sandbox_suspend(sandbox, true, &err));
 	expect_state(HUTCH_SANDBOX_PAUSED);
+	static const char *const true_argv[] = {"true", NULL};
 	struct hutch_process *refused;
-	ck_assert_int_eq(hutch_sandbox_exec(sandbox, &HUTCH_COMMAND(.argv = SH("true")), &refused, &err), -HUTCH_E_STATE);
+	ck_assert_int_eq(hutch_sandbox_exec(sandbox, &HUTCH_COMMAND(.argv = true_argv), &refused, &err), -HUTCH_E_STATE);
 	OK(hutch_sandbox_suspend(sandbox, false, &err));
 	expect_state(HUTCH_SANDBOX_RUNNING);
 	ck_assert_int_eq((int)hutch_process_state(process_of(id)), HUTCH_PROCESS_RUNNING);
