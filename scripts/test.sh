@@ -374,6 +374,7 @@ run_vm()
         python3 tests/vm/suites.py "$dir" </dev/null >"$out/all.json"
     code=$?
     took=$SECONDS
+    cp "$out/all.json" "$dir/meson-logs/vm.json"
     for suite in "${VM_SUITES[@]}"; do
         grep -F "\"suite\": \"$suite\"" "$out/all.json" >"$out/$suite.json"
         python3 "$top/scripts/count-tests.py" vm "$suite" - "$out/$suite.json" >>"$results"

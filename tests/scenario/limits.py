@@ -400,4 +400,4 @@ def _(t):
     equal(t.hutch("update", "--lifetime", "1h", box).code, 125)
 
 
-main()
+sys.exit(main())

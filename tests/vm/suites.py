@@ -62,6 +62,8 @@ def run(test, build):
         os.killpg(process.pid, signal.SIGKILL)
         out, err = process.communicate()
         result = "TIMEOUT"
+    if result is None and ("\n" + out).find("\nnot ok") >= 0:
+        result = "FAIL"  # whatever its exit code is
     if result is None:
         result = {0: "OK", 77: "SKIP"}.get(process.returncode, "FAIL")
     return {"result": result, "returncode": process.returncode, "stdout": out, "stderr": err}
