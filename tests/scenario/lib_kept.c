@@ -428,7 +428,7 @@ START_TEST(pausing)
 	OK(hutch_sandbox_suspend(sandbox, true, &err));
 	expect_state(HUTCH_SANDBOX_PAUSED);
 	struct hutch_process *refused;
-	ck_assert_int_eq(hutch_sandbox_exec(sandbox, &HUTCH_COMMAND(.argv = SH("true")), &refused, &err), -HUTCH_E_STATE);
+	ck_assert_int_eq(hutch_sandbox_exec(sandbox, &HUTCH_COMMAND(.argv = shell("true")), &refused, &err), -HUTCH_E_STATE);
 	OK(hutch_sandbox_suspend(sandbox, false, &err));
 	expect_state(HUTCH_SANDBOX_RUNNING);
 	ck_assert_int_eq((int)hutch_process_state(process_of(id)), HUTCH_PROCESS_RUNNING);
