@@ -66,7 +66,7 @@ static int execute(struct run *run, struct hutch_error *err)
 	const struct run_options *options = run->options;
 	struct hutch_result *result = NULL;
 
-	run->options->spec.may_move = true; /* it is a process of ours */
+	run->options->spec.may_move = run->options->spec.thread_stays = true; /* it is a process of ours */
 	run->options->spec.discard_usage = !options->json && !options->result;
 	run->options->spec.discard_changes = !options->save && !options->diff && !notices_wanted(&run->notices);
 	if (hutch_sandbox_run(run->h, &options->spec, &options->command, &run->sandbox, err) < 0)

@@ -146,6 +146,8 @@ struct hutch_spec {
 	/* cgroups */
 	bool may_move;             /* this process may be moved into a cgroup of its user's (a scope of systemd's), where that is the only way to enforce
 	                            * the limits; a detached sandbox's supervisor always may */
+	bool thread_stays;         /* the thread that makes the sandbox lives as long as this process, as in any program with one thread: then even
+	                            * an init that somebody has stopped ends with it (PR_SET_PDEATHSIG, which goes by threads); a supervisor's does */
 	bool discard_usage;        /* nobody will look at what the commands used (memory, I/O, ...): no cgroup is made just to know it */
 };
 

@@ -93,6 +93,7 @@ static int open_terminal(const struct init *init, struct launch *launch, int *re
 	int ret = tty_open(init->devpts, command->rows, command->columns, ret_master, &launch->terminal);
 	if (range)
 		sys_call1(SYS_setfsuid, init->plan.sandbox->init_uid);
+	die_with_owner(init);
 	return ret;
 }
 

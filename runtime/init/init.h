@@ -72,6 +72,10 @@ extern const unsigned setup_stages_count;
 
 _Noreturn void init_main(void);
 
+/* Has the kernel kill init when the owner's thread ends, also an init that is stopped. To be repeated after each change of
+ * ids, which takes it back. */
+void die_with_owner(const struct init *init);
+
 /* CLOCK_MONOTONIC */
 uint64_t now_us(void);
 

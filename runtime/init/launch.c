@@ -136,6 +136,7 @@ static long clone_child(const struct sys_clone_args *args, void (*child)(void *)
 	long pid = sys_clone3(args, child, launch);
 	if (acts)
 		sys_call1(SYS_setfsuid, sandbox->init_uid);
+	die_with_owner(launch->init);
 	return pid;
 }
 

@@ -19,17 +19,27 @@
 #include "kernel/caps.h"
 #include "kernel/net.h"
 
+/* It is an extra: that the owner has ended before is seen by its pidfd, which init polls. */
+void die_with_owner(const struct init *init)
+{
+	if (init->plan.sandbox->flags & PLAN_DIE_WITH_OWNER)
+		sys_call5(SYS_prctl, PR_SET_PDEATHSIG, 9 /* SIGKILL */, 0, 0, 0);
+}
+
 /* Should: init has an id of the sandbox's own range, not the owner's. Mustn't: lose capabilities (it has them ambient). */
 static int setup_ids(struct init *init)
 {
 	const struct plan_sandbox *sandbox = init->plan.sandbox;
-	if (!(sandbox->flags & PLAN_RANGE))
+	if (!(sandbox->flags & PLAN_RANGE)) {
+		die_with_owner(init);
 		return 0;
+	}
 	long ret = sys_call3(SYS_setresgid, sandbox->init_gid, sandbox->init_gid, sandbox->init_gid);
 	if (ret == 0)
 		ret = sys_call2(SYS_setgroups, 0, NULL);
 	if (ret == 0)
 		ret = sys_call3(SYS_setresuid, sandbox->init_uid, sandbox->init_uid, sandbox->init_uid);
+	die_with_owner(init);
 	return (int)ret;
 }
 

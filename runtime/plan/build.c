@@ -52,6 +52,7 @@ int plan_sandbox_build(const struct plan_host *host, const struct hutch_spec *sp
 {
 	draft->fixed.best_effort = spec->best_effort;
 	draft->fixed.flags |= spec->net == HUTCH_NET_NONE ? PLAN_NET_NEW : 0;
+	draft->fixed.flags |= spec->thread_stays || spec->detached ? PLAN_DIE_WITH_OWNER : 0;
 	draft->fixed.flags |= spec->seccomp == HUTCH_SECCOMP_FILE ? PLAN_NEEDS_KEYRING : 0;
 	draft->fixed.hostname = draft_text(draft, spec->name ? spec->name : "hutch");
 	plan_scratch(draft, spec);

@@ -76,6 +76,7 @@ struct plan_op {
 #define PLAN_RANGE          (1u << 0) /* a range of ids is mapped: init and commands switch to theirs */
 #define PLAN_NET_NEW        (1u << 1) /* own network namespace: bring its loopback up */
 #define PLAN_PROC_PIDS_ONLY (1u << 2) /* subset=pid */
+#define PLAN_DIE_WITH_OWNER (1u << 4) /* the owner's thread that makes init lives as long as the owner */
 #define PLAN_NEEDS_KEYRING  (1u << 3) /* the filter may allow the key calls, so that the caller's keyring must be gone */
 
 struct plan_sandbox {

@@ -84,6 +84,7 @@ static void code_spec(struct codec *codec, struct hutch_spec *spec)
 	CODEC(codec, spec->idle_timeout_ms);
 	CODEC(codec, spec->detached);
 	CODEC(codec, spec->may_move);
+	CODEC(codec, spec->thread_stays);
 	CODEC(codec, spec->discard_usage);
 }
 

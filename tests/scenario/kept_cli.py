@@ -829,4 +829,34 @@ complete_line hutch stop %s; complete_line hutch exec c%d; complete_line hutch l
     equal((outcome.code, outcome.text), (0, "%s\nc%d\n--tail\n" % (box, os.getpid())), outcome.errors)
 
 
+
+# ---- an init that somebody outside has stopped -------------------------------------------------------------------------
+
+
+def inits_of(owner):
+    return [pid for pid in pids() if process_field(pid, "PPid") == str(owner) and read_file("/proc/%s/comm" % pid).strip() == b"hutch-init"]
+
+
+@test("a killed owner takes an init with it that was stopped from outside: run")
+def _(t):
+    owner = t.popen("run", "--", "sleep", "60")
+    wait_until(lambda: inits_of(owner.pid), 5, "init")
+    init = int(inits_of(owner.pid)[0])
+    os.kill(init, signal.SIGSTOP)
+    owner.kill()
+    owner.wait()
+    wait_until(lambda: not os.path.exists("/proc/%d" % init) or process_field(init, "State").startswith("Z"), 2, "init is dead")
+
+
+@test("a killed owner takes an init with it that was stopped from outside: supervisor, and after a command with a terminal")
+def _(t):
+    box = start(t)
+    equal(good(t, "exec", "-d", "-t", box, "--", "sleep", "60").code, 0)
+    supervisor = good(t, "inspect", "--json", box).record["supervisor"]
+    wait_until(lambda: inits_of(supervisor), 5, "init")
+    init = int(inits_of(supervisor)[0])
+    os.kill(init, signal.SIGSTOP)
+    os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: not os.path.exists("/proc/%d" % init) or process_field(init, "State").startswith("Z"), 2, "init is dead")
+
 sys.exit(main())
