@@ -76,6 +76,7 @@ struct cp {
 	char *sandbox;            /* before the colon */
 	const char *inside, *here;
 	char path[8192];          /* where it goes in the end: here, or inside */
+	bool is_below;            /* the last component of `path` is the source's name, in a directory that was named */
 	bool is_directory;
 	struct hutch_copy copy;
 	struct hutch_error err;
@@ -126,27 +127,31 @@ static bool is_plain(const char *name, int length)
 	return length > 0 && !(length == 1 && name[0] == '.') && !(length == 2 && name[0] == '.' && name[1] == '.');
 }
 
-/* `place`, or the source's name in it if it is a directory. */
+/* `place`, or the source's name in it if it is a directory. Here what the sandbox may have put under that name, in a
+ * directory that it can write to, is neither followed nor opened; `place` itself is the caller's word: with a slash behind
+ * it a link is followed. */
 static int set_path(struct cp *cp, const char *place, const char *source, bool place_is_directory)
 {
 	int length;
 	const char *name = base_name(source, &length);
-	bool is_below = place_is_directory && is_plain(name, length);
-	int size = snprintf(cp->path, sizeof cp->path, "%s%s%.*s", place, is_below && place[strlen(place) - 1] != '/' ? "/" : "",
-	                    is_below ? length : 0, name);
+	cp->is_below = place_is_directory && is_plain(name, length);
+	bool has_slash = cp->is_below || (cp->is_out && place_is_directory);
+	int size = snprintf(cp->path, sizeof cp->path, "%s%s%.*s", place, has_slash && place[strlen(place) - 1] != '/' ? "/" : "",
+	                    cp->is_below ? length : 0, name);
 
 	return size < (int)sizeof cp->path ? 0 : system_error(&cp->err, ENAMETOOLONG, "\"%.100s...\"", place);
 }
 
-/* A new file beside it, renamed when it is complete; what is no file (a FIFO, /dev/stdout) is written to. */
+/* A new file beside it, renamed when it is complete; what is no file (a FIFO, /dev/stdout) is written to. Its name is not
+ * made of the file's, which may be as long as names can be. */
 static int receive_file(struct cp *cp, uint32_t mode)
 {
 	char temporary[8300];
 	struct stat st;
-	bool is_there = stat(cp->path, &st) == 0;
-	bool is_special = is_there && !S_ISREG(st.st_mode);
+	bool is_special = !cp->is_below && stat(cp->path, &st) == 0 && !S_ISREG(st.st_mode);
 
-	snprintf(temporary, sizeof temporary, "%s.hutch-XXXXXX", cp->path);
+	const char *slash = strrchr(cp->path, '/');
+	snprintf(temporary, sizeof temporary, "%.*s.hutch-XXXXXX", slash ? (int)(slash - cp->path) + 1 : 0, cp->path);
 	int fd = is_special ? open(cp->path, O_WRONLY | O_CLOEXEC) : mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return system_error(&cp->err, errno, "cannot write \"%s\"", cp->path);

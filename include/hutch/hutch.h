@@ -404,7 +404,9 @@ int64_t hutch_sandbox_copy_out(struct hutch_sandbox *sandbox, const char *path, 
 int64_t hutch_sandbox_copy_in(struct hutch_sandbox *sandbox, const char *path, int fd, const struct hutch_file_options *options, struct hutch_copy *ret,
                               struct hutch_error *err);
 /* The same, with a directory of the host at the other end: made if it does not exist, or copied without following links.
- * What comes out is unpacked by the same rules, follows no link there, and has no setuid or setgid bits. */
+ * What comes out is unpacked by the same rules, follows no link there, and has no setuid or setgid bits. A link that is
+ * `directory` itself is refused, too, unless a slash follows its name: a sandbox that shares its parent could have put it
+ * there. */
 int hutch_sandbox_copy_out_to(struct hutch_sandbox *sandbox, const char *path, const char *directory, const struct hutch_file_options *options,
                               struct hutch_copy *ret, struct hutch_error *err);
 int hutch_sandbox_copy_in_from(struct hutch_sandbox *sandbox, const char *path, const char *directory, const struct hutch_file_options *options,

@@ -30,13 +30,14 @@ void files_report(const struct tree_report *report, struct hutch_copy *ret)
 		snprintf(ret->first_skipped, sizeof ret->first_skipped, "%.255s", report->path);
 }
 
+/* One that is written to is not opened through a link at its name, which a sandbox that shares its parent can put there. */
 static int open_directory(const char *directory, bool make, struct hutch_error *err)
 {
 	if (!directory || !*directory)
 		return err_set(err, HUTCH_E_INVALID, "the directory's name is empty");
 	if (make && mkdir(directory, 0777) < 0 && errno != EEXIST)
 		return err_sys(err, HUTCH_E_INVALID, errno, "cannot make \"%s\"", directory);
-	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (make ? O_NOFOLLOW : 0));
 	return fd < 0 ? err_sys(err, HUTCH_E_INVALID, errno, "cannot open \"%s\"", directory) : fd;
 }
 
