@@ -137,8 +137,10 @@ def is_dumpable(process, owner):
 
 
 def init_descriptors(fds):
-    """Those that init may not have: anything but /dev/null, the sandbox's own /proc, sockets, pidfds, signalfds, pipes, O_PATH."""
-    good = re.compile(r"^(/dev/null|/null|/proc|socket:.*|pipe:.*|anon_inode:\[(pidfd|signalfd|eventpoll)\]|pidfd:.*)$")
+    """Those that init may not have: anything but /dev/null, the sandbox's own /proc, sockets, pidfds, signalfds, pipes, O_PATH, and of
+    the cgroup of each command the file that kills it and the one that tells that it is empty."""
+    leaf = r"/sys/fs/cgroup/.*/hutch-[0-9a-f]{12}/run/[0-9]+/cgroup\.(kill|events)"
+    good = re.compile(r"^(/dev/null|/null|/proc|socket:.*|pipe:.*|anon_inode:\[(pidfd|signalfd|eventpoll)\]|pidfd:.*|" + leaf + ")$")
     found = {number: entry for number, entry in fds.items() if not (entry[0] and good.match(entry[0])) and not entry[1] & O_PATH}
     found.update({number: fds.get(number) for number in range(3) if fds.get(number, ("",))[0] not in ("/dev/null", "/null")})
     return found
