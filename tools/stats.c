@@ -4,11 +4,13 @@
  * each that runs. With --follow again every second, as JSON lines with --json, until the sandbox has ended.
  */
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "attach.h"
 #include "json.h"
+#include "say.h"
 #include "verb.h"
 
 #define EVERY_MS 1000
@@ -149,27 +151,39 @@ static int show_one(const struct run_options *options, char **words, struct hutc
 	return code < 0 ? code : verb_finish(code);
 }
 
+/* One that has ended meanwhile, or has no cgroup, is a line on stderr at most. */
+static void show_each(struct attached *attached, const struct run_options *options, const struct hutch_listing *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct hutch_error why;
+		bool is_running = list[i].state == HUTCH_SANDBOX_RUNNING || list[i].state == HUTCH_SANDBOX_PAUSED;
+		if (!is_running || attach(attached, list[i].id, NULL) < 0)
+			continue;
+		if (show(attached->sandbox, options, &why) < 0)
+			say("%s: %s", list[i].id, why.message);
+		hutch_sandbox_free(attached->sandbox);
+	}
+}
+
 static int show_all(const struct run_options *options, struct hutch_error *err)
 {
 	struct attached attached = {0};
 	struct hutch_listing *list;
 	size_t count;
-	int code = 0;
 
-	if (hutch_new(&attached.h, err) < 0 || hutch_list(attached.h, &list, &count, err) < 0)
+	if (hutch_new(&attached.h, err) < 0)
 		return -1;
 	if (!options->json)
 		print_head();
-	for (size_t i = 0; i < count && code == 0; i++) {
-		bool is_running = list[i].state == HUTCH_SANDBOX_RUNNING || list[i].state == HUTCH_SANDBOX_PAUSED;
-		if (!is_running || attach(&attached, list[i].id, NULL) < 0)
-			continue; /* it may have ended meanwhile */
-		struct hutch_error why;
-		code = show(attached.sandbox, options, &why) > 0;
-		hutch_sandbox_free(attached.sandbox);
+	for (;;) {
+		if (hutch_list(attached.h, &list, &count, err) < 0)
+			return -1;
+		show_each(&attached, options, list, count);
+		hutch_list_free(list, count);
+		if (!options->follow || verb_finish(0) != 0)
+			return verb_finish(0);
+		poll(NULL, 0, EVERY_MS);
 	}
-	hutch_list_free(list, count);
-	return verb_finish(code);
 }
 
 static int stats(struct run_options *options, char **words)

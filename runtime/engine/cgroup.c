@@ -249,7 +249,6 @@ unsigned cgroups_collect(int base)
 int cgroups_freeze(struct cgroups *cgroups, bool freeze)
 {
 	int ret = cgroup_write(cgroups->run, "cgroup.freeze", freeze ? "1" : "0");
-	CLEANUP_CLOSE int events = ret < 0 ? -1 : openat(cgroups->run, "cgroup.events", O_RDONLY | O_CLOEXEC);
 	for (unsigned i = 0; ret == 0; i++) {
 		uint64_t frozen = 0;
 		ret = cgroup_read_key(cgroups->run, "cgroup.events", "frozen", &frozen);
@@ -258,6 +257,7 @@ int cgroups_freeze(struct cgroups *cgroups, bool freeze)
 		if (i == FREEZE_MS) {
 			ret = -ETIMEDOUT;
 			cgroup_write(cgroups->run, "cgroup.freeze", cgroups->is_frozen ? "1" : "0");
+			break;
 		}
 		poll(NULL, 0, 1);
 	}

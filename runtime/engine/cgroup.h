@@ -82,6 +82,7 @@ struct leaf {
 int leaf_make(struct cgroups *cgroups, uint32_t id, const struct hutch_limits *limits, struct leaf *ret, const char **ret_what);
 /* Fills in the message that starts the command, and the descriptors that go last with it. */
 void leaf_announce(const struct cgroups *cgroups, const struct leaf *leaf, struct message *message, int fds[MESSAGE_LEAF_FDS]);
+void leaf_sent(struct leaf *leaf); /* that has been done: init has what it needs */
 /* Has it used up its CPU time? Sets when to look again. */
 bool leaf_is_over_cpu_time(struct leaf *leaf, int64_t now_ms);
 void leaf_usage(const struct cgroups *cgroups, const struct leaf *leaf, struct message_usage *ret, uint64_t *ret_user_us, uint64_t *ret_system_us);

@@ -64,12 +64,14 @@ dev_t disk_of(dev_t dev)
 	return block ? whole_disk(block) : 0;
 }
 
-void disks_add(dev_t dev, dev_t *disks, unsigned *count, unsigned capacity)
+bool disks_add(dev_t dev, dev_t *disks, unsigned *count, unsigned capacity)
 {
 	dev_t disk = disk_of(dev);
-	for (unsigned i = 0; i < *count; i++)
+	for (unsigned i = 0; disk && i < *count; i++)
 		if (disks[i] == disk)
-			return;
-	if (disk && *count < capacity)
-		disks[(*count)++] = disk;
+			return true;
+	if (!disk || *count == capacity)
+		return false;
+	disks[(*count)++] = disk;
+	return true;
 }

@@ -10,7 +10,7 @@
 /* The disk that holds what stat(2) says is on `dev`; 0: it is on none (a tmpfs, a network file system). */
 dev_t disk_of(dev_t dev);
 
-/* Adds the disk of `dev` to a set without repetitions. */
-void disks_add(dev_t dev, dev_t *disks, unsigned *count, unsigned capacity);
+/* Adds the disk of `dev` to a set without repetitions. False: it is on none, or there is no room. */
+bool disks_add(dev_t dev, dev_t *disks, unsigned *count, unsigned capacity);
 
 #endif

@@ -147,6 +147,7 @@ struct hutch_sandbox {
 	/* In a supervisor: what init says about commands that are not this process's. It takes the descriptor; false: nonsense. */
 	bool (*foreign)(struct hutch_sandbox *sandbox, const struct message *message, int fd);
 	void *foreign_data;
+	void (*gone)(struct hutch_sandbox *sandbox); /* it is, and what its cgroups have counted can still be read */
 	unsigned open_handles;
 	int range_lock;
 	char *upper;                   /* directory on disk with upper layers, removed at the end */
@@ -167,6 +168,7 @@ struct hutch_sandbox {
 	int64_t suspended_ms, resumed_ms; /* when a suspension began, was over */
 	struct leaf cpu_budget;        /* CPU time of all commands together; its descriptor is cgroups.run */
 	bool is_over_cpu_time;
+	bool has_disks;                /* all that can be written to is on disks that io.max knows */
 	int64_t lifetime_ms, idle_since_ms, kill_at_ms; /* deadlines, monotonic; NO_DEADLINE: none */
 };
 
@@ -199,7 +201,8 @@ int sandbox_start(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, 
 /* limits.c: which limit is held by what, and what is done when one is exceeded. */
 /* Makes the sandbox's cgroups if there is a reason to; *ret_init: that of init, -1: none. Limits that nothing can hold are an
  * error, unless best_effort allows it. */
-int limits_prepare(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct draft *draft, int *ret_init, struct hutch_error *err);
+int limits_prepare(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct hutch_limits *main, const struct draft *draft, int *ret_init,
+                   struct hutch_error *err); /* main: the main command's own limits, or NULL */
 /* Its init is in them: a scope of systemd's needs nobody else to hold it for the one sandbox of a supervisor. In other
  * programs the next one spares that effort, so there it is held. */
 void limits_started(const struct hutch_sandbox *sandbox);

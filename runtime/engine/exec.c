@@ -143,7 +143,8 @@ static uint32_t end_flags(const struct hutch_command *command, bool is_main, boo
 {
 	if (is_main)
 		return PLAN_MAIN | (command->on_exit == HUTCH_ON_EXIT_LEAVE ? PLAN_WAIT_REST : PLAN_KILL_REST) | (discard_changes ? PLAN_QUIT : 0);
-	return PLAN_MARKED | (command->on_exit == HUTCH_ON_EXIT_KILL ? PLAN_KILL_TREE : 0);
+	/* CPU time is the one limit that the kernel does not hold by itself: nothing goes on when nobody watches it any more */
+	return PLAN_MARKED | (command->on_exit == HUTCH_ON_EXIT_KILL || command->limits.cpu_time_ms ? PLAN_KILL_TREE : 0);
 }
 
 static int make_plan(struct launch_request *launch, const struct hutch_command *command, struct hutch_error *err)
@@ -217,6 +218,7 @@ int exec_send(int channel, const struct launch_request *launch, struct hutch_err
 		limits_to_message(&process->settings, &message);
 	}
 	int ret = channel_send_waiting(channel, &message, fds, count, sandbox_patience(process->sandbox));
+	leaf_sent(&launch->process->leaf);
 	return ret < 0 ? err_sys(err, HUTCH_E_GONE, -ret, "cannot talk to the sandbox's init") : 0;
 }
 
@@ -234,6 +236,8 @@ int exec_start(struct hutch_sandbox *sandbox, const struct hutch_command *comman
 {
 	if (sandbox->remote ? sandbox->remote_state == HUTCH_SANDBOX_PAUSED : sandbox->is_suspended)
 		return err_hint(err, err_set(err, HUTCH_E_STATE, "the sandbox is paused"), "hutch resume");
+	if (sandbox->is_over_cpu_time)
+		return err_hint(err, err_set(err, HUTCH_E_STATE, "the sandbox has used up its CPU time"), "hutch update --cpu-time");
 	struct hutch_process *before = sandbox->processes;
 	struct launch_request launch = {0};
 	int error = prepare(sandbox, command, false, file, &launch, err);

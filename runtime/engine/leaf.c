@@ -105,6 +105,13 @@ void leaf_announce(const struct cgroups *cgroups, const struct leaf *leaf, struc
 	message->b = (int32_t)cgroups->user_inside;
 }
 
+void leaf_sent(struct leaf *leaf)
+{
+	cleanup_close(&leaf->kill);
+	cleanup_close(&leaf->events);
+	leaf->kill = leaf->events = -1;
+}
+
 /* ---- looking ---- */
 
 bool leaf_is_over_cpu_time(struct leaf *leaf, int64_t now_ms)
@@ -132,8 +139,8 @@ static void read_cpu(const struct cgroups *cgroups, const struct leaf *leaf, str
 	if (cgroup_read_key(leaf->dir, "cpu.stat", "throttled_usec", &usage->throttled_us) < 0)
 		return;
 	usage->known |= USAGE_THROTTLED;
-	if (cgroup_read_key(cgroups->run, "cpu.stat", "throttled_usec", &sandbox) == 0 && sandbox > leaf->sandbox_throttled_us)
-		usage->throttled_us += sandbox - leaf->sandbox_throttled_us;
+	if (usage->throttled_us == 0 && cgroup_read_key(cgroups->run, "cpu.stat", "throttled_usec", &sandbox) == 0 && sandbox > leaf->sandbox_throttled_us)
+		usage->throttled_us = sandbox - leaf->sandbox_throttled_us; /* by the sandbox's limit, which holds back all alike */
 	if (usage->throttled_us > 0)
 		usage->limits_hit |= HUTCH_LIMIT_CPUS;
 }

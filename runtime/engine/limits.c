@@ -13,7 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
@@ -92,7 +95,7 @@ const char *limits_enforcer(const struct request *request, uint32_t limit)
 
 static const struct delegation *find_delegation(struct hutch *h, uint32_t needed, uint32_t wanted, bool may_move)
 {
-	bool is_enough = h->delegation && (h->delegation_needed & needed) == needed && (h->delegation_wanted & wanted) == wanted && (h->delegation_moved || !may_move);
+	bool is_enough = h->delegation && h->delegation->dir >= 0 && (h->delegation->controllers & needed) == needed && (h->delegation_needed & needed) == needed && (h->delegation_wanted & wanted) == wanted && (h->delegation_moved || !may_move);
 	if (is_enough)
 		return h->delegation;
 	if (!h->delegation)
@@ -115,15 +118,34 @@ static void forget_delegation(struct hutch *h)
 	h->delegation = NULL;
 }
 
-/* The disks of all directories that are shown, and of the one that takes changes. */
-static void find_disks(struct cgroups *cgroups, const struct hutch_sandbox *sandbox, const struct draft *draft)
+static bool is_in_memory(const char *path)
+{
+	struct statfs fs;
+	return statfs(path, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
+/* The disks of all directories that are shown, and of the one that takes changes. Every directory of the host that can be written to
+ * must be on one that is known: where it is not, the answer is its path. NULL: all are. */
+static const char *find_disks(struct cgroups *cgroups, const struct hutch_sandbox *sandbox, const struct draft *draft)
 {
 	struct stat st;
-	for (size_t i = 0; i < draft->ops_count; i++)
-		if (draft->ops[i].kind == PLAN_OP_BIND || draft->ops[i].kind == PLAN_OP_OVERLAY)
-			disks_add(draft->ops[i].dev, cgroups->disks, &cgroups->disks_count, CGROUP_DISKS_MAX);
-	if (sandbox->upper && stat(sandbox->upper, &st) == 0)
-		disks_add(st.st_dev, cgroups->disks, &cgroups->disks_count, CGROUP_DISKS_MAX);
+	uint64_t last = 0;
+	const char *missing = NULL;
+	cgroups->disks_count = 0;
+	for (size_t i = 0; i < draft->ops_count; i++) {
+		const struct plan_op *op = &draft->ops[i];
+		const char *source = draft->pool.bytes + op->source;
+		bool is_written = op->kind == PLAN_OP_BIND && (op->flags & PLAN_OP_WRITABLE);
+		if ((op->kind != PLAN_OP_BIND && op->kind != PLAN_OP_OVERLAY) || (op->dev == last && !is_written))
+			continue;
+		last = op->dev;
+		bool is_known = disks_add(makedev((unsigned)(op->dev >> 32), (unsigned)op->dev), cgroups->disks, &cgroups->disks_count, CGROUP_DISKS_MAX);
+		if (is_written && !is_known && !is_in_memory(source))
+			missing = source;
+	}
+	if (sandbox->upper && (stat(sandbox->upper, &st) < 0 || !disks_add(st.st_dev, cgroups->disks, &cgroups->disks_count, CGROUP_DISKS_MAX)))
+		missing = sandbox->upper;
+	return cgroups->disks_count == 0 && !missing ? "nothing that the sandbox sees" : missing;
 }
 
 static uint32_t needed_controllers(const struct hutch_limits *limits, bool *ret_any)
@@ -133,7 +155,7 @@ static uint32_t needed_controllers(const struct hutch_limits *limits, bool *ret_
 	*ret_any = false;
 	list_asked(limits, list);
 	for (unsigned i = 0; i < ASKED_MAX; i++) {
-		bool is_default = list[i].limit == HUTCH_LIMIT_PIDS && limits->pids == SPEC_PIDS_DEFAULT;
+		bool is_default = list[i].limit == HUTCH_LIMIT_PIDS && limits->pids == SPEC_PIDS_DEFAULT; /* which a resource limit holds as well */
 		if (!list[i].is_asked || is_default)
 			continue;
 		needed |= list[i].controller;
@@ -154,8 +176,6 @@ static void set_up(struct hutch_sandbox *sandbox, const struct draft *draft)
 	struct cgroups *cgroups = &sandbox->cgroups;
 	cgroups->user = request->host.is_privileged ? (uid_t)(request->range + draft->fixed.init_uid) : (uid_t)-1;
 	cgroups->user_inside = request->host.is_privileged ? draft->fixed.init_uid : request->spec.uid;
-	if (request->spec.limits.io_read_bps || request->spec.limits.io_write_bps || request->spec.detached)
-		find_disks(cgroups, sandbox, draft);
 }
 
 /* They are there: what the rest of the engine wants to know of them. */
@@ -163,54 +183,52 @@ static int note(struct hutch_sandbox *sandbox, const struct hutch_limits *limits
 {
 	struct request *request = &sandbox->request;
 	request->has_cgroup = true;
-	request->controllers = sandbox->cgroups.controllers;
+	request->controllers = sandbox->cgroups.controllers & (sandbox->has_disks ? CGROUP_ALL : CGROUP_ALL & ~CGROUP_IO);
 	request->cgroup = strdup(sandbox->cgroups.path);
 	sandbox->cpu_budget = (struct leaf){.dir = sandbox->cgroups.run, .cpu_time_us = limits->cpu_time_ms * 1000, .check_ms = limits->cpu_time_ms ? 0 : INT64_MAX};
 	return request->cgroup ? 0 : -HUTCH_E_NO_MEMORY;
 }
 
-/* A scope that was found earlier, and was held by the sandbox of another process, may be gone: then it is looked for again. */
-static int make_below(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, uint32_t needed, uint32_t wanted, int *ret_init, const char **ret_what)
+/* Would a group with these controllers hold what is asked for? */
+static int check_group(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct delegation *delegation, const struct draft *draft, struct hutch_error *err)
 {
-	struct hutch *h = sandbox->h;
-	bool may_move = spec->may_move || spec->detached;
-	for (unsigned i = 0;; i++) {
-		const struct delegation *delegation = find_delegation(h, needed, wanted, may_move);
-		*ret_what = "no group to make it in";
-		if (!delegation || delegation->dir < 0)
-			return -ENOENT;
-		if (spec->detached)
-			cgroups_collect(delegation->dir); /* what killed owners have left; a kept sandbox has the time */
-		int ret = cgroups_make(&sandbox->cgroups, delegation, sandbox->id, &spec->limits, ret_init, ret_what);
-		if (ret == 0)
-			return 0;
-		forget_delegation(h);
-		if (i > 0 || (ret != -ENOENT && ret != -ENODEV))
-			return ret;
-	}
+	char why[400];
+	const char *missing = delegation->controllers & CGROUP_IO ? find_disks(&sandbox->cgroups, sandbox, draft) : NULL;
+	struct request with = {.spec.best_effort = spec->best_effort, .has_cgroup = true, .controllers = delegation->controllers};
+	sandbox->has_disks = (delegation->controllers & CGROUP_IO) && !missing;
+	if (missing)
+		with.controllers &= ~CGROUP_IO;
+	snprintf(why, sizeof why, missing ? "%.300s is not on a disk of this machine" : "%.300s", missing ? missing : *delegation->why ? delegation->why : "the controller is not available here");
+	return check_all(&spec->limits, &with, false, why, err);
 }
 
-static int make(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, uint32_t needed, bool is_asked, int *ret_init, struct hutch_error *err)
+/* A scope that was found earlier, and was held by the sandbox of another process, may be gone: then it is looked for again. */
+static int make(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct draft *draft, uint32_t needed, bool is_asked, int *ret_init, struct hutch_error *err)
 {
 	const char *what = "";
-	uint32_t wanted = wanted_controllers(spec, is_asked);
-	const struct hutch_limits *limits = &spec->limits;
-	const struct delegation *delegation = find_delegation(sandbox->h, needed, wanted, spec->may_move || spec->detached);
-	if (!delegation)
-		return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
-	if (delegation->origin == DELEGATION_NONE)
-		return check_all(limits, &sandbox->request, false, delegation->why, err);
-	struct request fake = {.spec.best_effort = spec->best_effort, .has_cgroup = true, .controllers = delegation->controllers};
-	int ret = check_all(limits, &fake, false, *delegation->why ? delegation->why : "the controller is not available here", err);
-	if (ret < 0)
-		return ret;
-	if ((limits->io_read_bps || limits->io_write_bps) && sandbox->cgroups.disks_count == 0 && !(spec->best_effort & HUTCH_LIMIT_IO))
-		return err_hint(err, err_set(err, HUTCH_E_UNENFORCEABLE, "limits.io_%s_bps: --io-%s cannot be enforced: none of the sandbox's directories is on a disk of this machine",
-		                             limits->io_read_bps ? "read" : "write", limits->io_read_bps ? "read" : "write"), "leave it out, or say --best-effort=io");
-	ret = make_below(sandbox, spec, needed, wanted, ret_init, &what);
-	if (ret == 0)
-		return note(sandbox, limits);
-	return is_asked ? err_hint(err, err_sys(err, HUTCH_E_UNENFORCEABLE, -ret, "the limits cannot be enforced: %s in %s", what, sandbox->cgroups.path), "see `hutch doctor`, cgroup") : 0;
+	char why[300];
+	struct hutch *h = sandbox->h;
+	for (unsigned i = 0;; i++) {
+		const struct delegation *delegation = find_delegation(h, needed, wanted_controllers(spec, is_asked), spec->may_move || spec->detached);
+		if (!delegation)
+			return err_set(err, HUTCH_E_NO_MEMORY, "out of memory");
+		if (delegation->dir < 0)
+			return check_all(&spec->limits, &sandbox->request, false, delegation->why, err);
+		int ret = check_group(sandbox, spec, delegation, draft, err);
+		if (ret < 0)
+			return ret;
+		if (spec->detached)
+			cgroups_collect(delegation->dir); /* what killed owners have left; a kept sandbox has the time */
+		ret = cgroups_make(&sandbox->cgroups, delegation, sandbox->id, &spec->limits, ret_init, &what);
+		if (ret == 0)
+			return note(sandbox, &spec->limits);
+		forget_delegation(h);
+		if (i == 0 && (ret == -ENOENT || ret == -ENODEV))
+			continue;
+		snprintf(why, sizeof why, "%s in %.160s: %s", what, sandbox->cgroups.path, strerrordesc_np(-ret));
+		sandbox->has_disks = false;
+		return check_all(&spec->limits, &sandbox->request, false, why, err); /* without it, then, if that is allowed */
+	}
 }
 
 /* Only what best_effort names comes this far without being held. */
@@ -232,15 +250,18 @@ static void warn_weaker(struct hutch_sandbox *sandbox)
 	}
 }
 
-int limits_prepare(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct draft *draft, int *ret_init, struct hutch_error *err)
+int limits_prepare(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct hutch_limits *main, const struct draft *draft, int *ret_init, struct hutch_error *err)
 {
-	bool is_asked;
+	bool is_asked, is_main_asked = false;
 	uint32_t needed = needed_controllers(&spec->limits, &is_asked);
+	if (main)
+		needed |= needed_controllers(main, &is_main_asked);
+	is_asked |= is_main_asked;
 	*ret_init = -1;
 	if (!is_asked && spec->discard_usage && !spec->detached)
 		return 0;
 	set_up(sandbox, draft);
-	int ret = make(sandbox, spec, needed, is_asked, ret_init, err);
+	int ret = make(sandbox, spec, draft, needed, is_asked, ret_init, err);
 	if (ret == 0)
 		warn_weaker(sandbox);
 	return ret;
@@ -442,6 +463,7 @@ int limits_update(struct hutch_sandbox *sandbox, const struct hutch_limits *limi
 		return err_sys(err, HUTCH_E_UNENFORCEABLE, -ret, "the limit cannot be set: %s in %s/run", what, request->cgroup);
 	request->spec.limits = merged;
 	if (limits->cpu_time_ms) {
+		sandbox->is_over_cpu_time = false;
 		sandbox->cpu_budget.cpu_time_us = limits->cpu_time_ms * 1000;
 		sandbox->cpu_budget.check_ms = 0;
 		loop_set_deadlines(sandbox->h);

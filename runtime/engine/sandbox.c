@@ -58,11 +58,20 @@ void sandbox_gone(struct hutch_sandbox *sandbox, const struct hutch_error *why)
 	loop_unwatch(&sandbox->control);
 	for (struct hutch_process *process = sandbox->processes; process; process = process->next)
 		process_lost(process, why);
+	if (sandbox->gone)
+		sandbox->gone(sandbox);
 	sandbox->cpu_budget = LEAF_NONE;
 	cgroups_remove(&sandbox->cgroups);
 }
 
 /* ---- time ---- */
+
+/* What is frozen could not handle a TERM. */
+static void thaw(struct hutch_sandbox *sandbox)
+{
+	if (sandbox->is_suspended && !sandbox->remote)
+		hutch_sandbox_suspend(sandbox, false, NULL);
+}
 
 int64_t sandbox_next_deadline(const struct hutch_sandbox *sandbox)
 {
@@ -83,6 +92,7 @@ void sandbox_deadline(struct hutch_sandbox *sandbox, int64_t now)
 	if (now >= sandbox->lifetime_ms) {
 		sandbox->lifetime_ms = NO_DEADLINE;
 		sandbox_warn(sandbox, "the sandbox's lifetime is over");
+		thaw(sandbox);
 		if (sandbox->main)
 			process_end(sandbox->main, HUTCH_OUTCOME_KILLED); /* init stays, to tell what was changed */
 		else
@@ -101,6 +111,7 @@ void sandbox_deadline(struct hutch_sandbox *sandbox, int64_t now)
 /* TERM to every command, and when the grace is over the end of init, which is the end of everything. */
 void sandbox_stop(struct hutch_sandbox *sandbox, int64_t grace_ms)
 {
+	thaw(sandbox);
 	sandbox->was_ended = true;
 	for (struct hutch_process *process = sandbox->processes; process; process = process->next)
 		if (process->state != HUTCH_PROCESS_ENDED)

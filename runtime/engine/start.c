@@ -365,6 +365,12 @@ static int keep(struct start *start, struct hutch_error *err)
 	return 0;
 }
 
+/* Those of a command of this version of the struct; what an older one has not is not asked for. */
+static const struct hutch_limits *own_limits(const struct hutch_command *command)
+{
+	return command && command->size >= sizeof *command ? &command->limits : NULL;
+}
+
 int sandbox_start(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, const struct hutch_command *command, struct hutch_error *err)
 {
 	struct start start = {.sandbox = sandbox, .command = command, .channels = {-1, -1}, .cgroup = -1};
@@ -372,7 +378,7 @@ int sandbox_start(struct hutch_sandbox *sandbox, const struct hutch_spec *spec, 
 	if (ret == 0)
 		ret = keep(&start, err);
 	if (ret == 0)
-		ret = err_stage(err, limits_prepare(sandbox, &start.spec, &start.draft, &start.cgroup, err), "plan");
+		ret = err_stage(err, limits_prepare(sandbox, &start.spec, own_limits(command), &start.draft, &start.cgroup, err), "plan");
 	if (ret == 0 && command)
 		ret = exec_prepare(sandbox, command, true, &start.launch, err);
 	if (ret == 0)

@@ -313,6 +313,8 @@ int command_check(const struct hutch_command *command, struct hutch_command *ret
 		error = err_set(err, HUTCH_E_INVALID, "command.uid %u is not between 0 and %u", copy.uid, SPEC_UID_MAX);
 	if (error == 0)
 		error = spec_check_limits(&copy.limits, "command.", err);
+	if (error == 0 && copy.limits.cpu_time_ms && copy.on_exit == HUTCH_ON_EXIT_LEAVE)
+		error = err_set(err, HUTCH_E_INVALID, "command.on_exit: what is left behind cannot have a limit of CPU time");
 	if (error == 0 && copy.limits.disk_bytes)
 		error = err_set(err, HUTCH_E_INVALID, "command.limits.disk_bytes: the file systems are the sandbox's, and so is their size");
 	if (error < 0)

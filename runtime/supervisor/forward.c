@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "plan/stage.h"
+#include "spec/check.h"
 #include "supervisor/server.h"
 
 #define KILL_TAKES_MS 5000
@@ -106,11 +107,13 @@ static int make_leaf(struct server *server, struct forward *forward, const struc
 	struct hutch_error error;
 	forward->grace_ms = asked->grace_ms;
 	limits_from_message(asked, &limits);
+	if (spec_check_limits(&limits, "command.", &error) < 0 || limits_check_command(server->sandbox, &limits, &error) < 0)
+		return -EOPNOTSUPP; /* the client has checked the same, and told why */
 	return limits_make_leaf(server->sandbox, forward->id, &limits, &forward->leaf, &error) < 0 ? -(error.sys_errno ? error.sys_errno : EIO) : 0;
 }
 
 /* The client's descriptors, and the cgroup that we make for it. */
-static void send_exec(struct server *server, const struct forward *forward, int flags, const int *fds, unsigned count)
+static void send_exec(struct server *server, struct forward *forward, int flags, const int *fds, unsigned count)
 {
 	struct message message = {.type = MESSAGE_EXEC, .id = forward->id, .a = flags};
 	int all[OUTBOX_FDS];
@@ -120,6 +123,7 @@ static void send_exec(struct server *server, const struct forward *forward, int 
 		count += MESSAGE_LEAF_FDS;
 	}
 	to_init(server, &message, all, count);
+	leaf_sent(&forward->leaf);
 }
 
 static bool forward_exec(struct connection *connection, const struct message *message, const int *fds, unsigned count)
@@ -244,6 +248,20 @@ void forward_signal_all(struct server *server, int signo)
 		const struct message message = {.type = MESSAGE_SIGNAL, .id = server->forwards[i].id, .a = signo};
 		to_init(server, &message, NULL, 0);
 	}
+}
+
+void forward_gone(struct hutch_sandbox *sandbox)
+{
+	forward_lost(sandbox->foreign_data);
+}
+
+void forward_stop_all(struct server *server)
+{
+	for (unsigned i = 0; i < server->forwards_count; i++)
+		if (server->forwards[i].reason == HUTCH_OUTCOME_EXITED)
+			server->forwards[i].reason = HUTCH_OUTCOME_KILLED;
+	forward_signal_all(server, SIGTERM);
+	forward_signal_all(server, SIGCONT);
 }
 
 /* TERM, and KILL to the tree after the grace that the client has named. */

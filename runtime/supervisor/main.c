@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,6 +35,16 @@ static int detach(void)
 	umask(077);
 	prctl(PR_SET_NAME, "hutch-supervise");
 	return fcntl(SOCKET, F_SETFD, FD_CLOEXEC);
+}
+
+/* A client's command takes some descriptors each, and there may be a thousand of them. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int receive_start(struct message *message, int fds[WIRE_FDS_MAX], unsigned *ret_count)
@@ -67,6 +78,7 @@ int main(int argc, char **argv)
 	unsigned count = 0;
 	if (argc != 1 || strcmp(argv[0], "hutch-supervisor") != 0 || detach() < 0)
 		return EXIT_FAILURE; /* nobody calls it by hand */
+	raise_descriptor_limit();
 	server_init(&server);
 	if (receive_start(&start, fds, &count) < 0 || hutch_new(&server.h, NULL) < 0)
 		return EXIT_FAILURE;

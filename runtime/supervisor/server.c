@@ -260,6 +260,7 @@ static int build(struct server *server, struct hutch_error *err)
 		return ret;
 	server->sandbox->foreign = forward_from_init;
 	server->sandbox->foreign_data = server;
+	server->sandbox->gone = forward_gone;
 	server->status.upper = server->sandbox->upper;
 	if (command && !own_new(server, server->sandbox->main, err))
 		return -HUTCH_E_NO_MEMORY;

@@ -165,6 +165,8 @@ bool forward_request(struct connection *connection, const struct message *messag
 bool forward_from_init(struct hutch_sandbox *sandbox, const struct message *message, int fd);
 void forward_orphan(struct connection *connection);      /* its commands are killed */
 void forward_lost(struct server *server);                /* init is gone: all of them are dead */
+void forward_gone(struct hutch_sandbox *sandbox);        /* the same, told by the engine */
+void forward_stop_all(struct server *server);            /* TERM; they count as killed */
 void forward_signal_all(struct server *server, int signo);
 void forward_limit_all(struct server *server, enum hutch_outcome reason); /* they end for a limit of the sandbox's */
 void forward_tick(struct server *server, int64_t now_ms);

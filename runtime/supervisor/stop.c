@@ -37,8 +37,7 @@ void stop_begin(struct server *server, uint64_t grace_ms)
 	for (struct own *own = server->owns; own; own = own->next)
 		if (own->process->state != HUTCH_PROCESS_ENDED)
 			process_stop(own->process);
-	forward_signal_all(server, SIGTERM);
-	forward_signal_all(server, SIGCONT);
+	forward_stop_all(server);
 }
 
 /* Init is believed only where it cannot be checked: without a cgroup. Zombies do not count as populating one. */
