@@ -325,7 +325,8 @@ def _(t):
     refused(t, "permission", "/usr/x", "in", box + ":/usr/x")
     refused(t, "too_large", "/tmp/large", "--limit", "10", box + ":/tmp/large", out)
     refused(t, "too_large", "/tmp/large", "--limit", "10", box + ":/tmp/large.d", t.aside("out.d"))
-    refused(t, "too_large", "/tmp/x", "--limit", "10", "-", box + ":/tmp/x", input=b"x" * 11)
+    for size in [11] * 10 + [1000000] * 10:
+        refused(t, "too_large", "/tmp/x", "--limit", "10", "-", box + ":/tmp/x", input=b"x" * size)
     refused(t, "file", "/tmp/loop", box + ":/tmp/loop", out)
     refused(t, "not_directory", "/tmp/f", "directory", box + ":/tmp/f")
     refused(t, "is_directory", "/tmp/new/..", "in", box + ":/tmp/new/..")
