@@ -136,6 +136,11 @@ def _(t):
         if t.hutch("exec", box, "test", "-u", name, "-a", "-r", name).code == 0:
             copied(t, box + ":" + name, t.aside("out"))
             equal(stat.S_IMODE(os.stat(t.aside("out")).st_mode), 0o755, name)
+    if ROOT:  # who else can read it
+        os.chmod(t.aside("in"), 0)
+        copied(t, t.aside("in"), box + ":/tmp/nobody's")
+        equal(sh(t, box, "stat -c %a \"/tmp/nobody's\""), "400\n", "a file without permissions is not opened to others")
+    os.chmod(t.aside("in"), 0o644)
     outcome = good(t, "cp", t.aside("in"), box + ":/tmp/quiet")
     equal((outcome.out, outcome.err), (b"", b""))
 
