@@ -228,7 +228,7 @@ static int copy_in(struct cp *cp)
 	int fd = open(cp->here, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return system_error(&cp->err, errno, "cannot read \"%s\"", cp->here);
-	cp->files.mode = st.st_mode & 0777;
+	cp->files.mode = st.st_mode & 0777 ? st.st_mode & 0777 : 0400; /* 0 would mean 0644 */
 	int ret = send_file(cp, fd);
 	close(fd);
 	return ret;

@@ -11,8 +11,9 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
-#define PIPE_SIZE    (1 << 20)
-#define END_TAKES_MS 2000
+#define PIPE_SIZE     (1 << 20)
+#define END_TAKES_MS  2000
+#define UNDO_TAKES_MS 300 /* of a helper whose streams were closed: it removes what it has not completed */
 
 /* ---- frames ---- */
 
@@ -78,7 +79,7 @@ int file_error(const struct tree_report *report, const char *path, struct hutch_
 {
 	char below[240];
 	copy_clean(below, sizeof below, report->path);
-	const char *slash = *below && *path ? "/" : "";
+	const char *slash = *below && *path && path[strlen(path) - 1] != '/' ? "/" : "";
 	enum tree_reason reason = report->reason < TREE_REASONS ? report->reason : TREE_SYSTEM;
 	int error = report->error > 0 && report->error < 4096 ? report->error : EPROTO;
 	if (!reasons[reason].text)
@@ -231,8 +232,8 @@ void file_end(struct file_call *call)
 		return;
 	cleanup_close(&call->in);
 	cleanup_close(&call->reader.fd);
-	int64_t end = loop_deadline_ms(END_TAKES_MS);
-	while (call->is_over && call->process && call->process->state != HUTCH_PROCESS_ENDED && loop_now_ms() < end)
+	int64_t end = loop_deadline_ms(call->is_over ? END_TAKES_MS : UNDO_TAKES_MS);
+	while (!call->sandbox->is_gone && call->process && call->process->state != HUTCH_PROCESS_ENDED && loop_now_ms() < end)
 		if (hutch_dispatch(call->sandbox->h, 100, NULL) < 0)
 			break;
 	hutch_process_free(call->process); /* kills it, if it must be */

@@ -136,6 +136,11 @@ def _(t):
         if t.hutch("exec", box, "test", "-u", name, "-a", "-r", name).code == 0:
             copied(t, box + ":" + name, t.aside("out"))
             equal(stat.S_IMODE(os.stat(t.aside("out")).st_mode), 0o755, name)
+    if ROOT:  # who else can read it
+        os.chmod(t.aside("in"), 0)
+        copied(t, t.aside("in"), box + ":/tmp/nobody's")
+        equal(sh(t, box, "stat -c %a \"/tmp/nobody's\""), "400\n", "a file without permissions is not opened to others")
+    os.chmod(t.aside("in"), 0o644)
     outcome = good(t, "cp", t.aside("in"), box + ":/tmp/quiet")
     equal((outcome.out, outcome.err), (b"", b""))
 
@@ -325,7 +330,8 @@ def _(t):
     refused(t, "permission", "/usr/x", "in", box + ":/usr/x")
     refused(t, "too_large", "/tmp/large", "--limit", "10", box + ":/tmp/large", out)
     refused(t, "too_large", "/tmp/large", "--limit", "10", box + ":/tmp/large.d", t.aside("out.d"))
-    refused(t, "too_large", "/tmp/x", "--limit", "10", "-", box + ":/tmp/x", input=b"x" * 11)
+    for size in [11] * 10 + [1000000] * 10:
+        refused(t, "too_large", "/tmp/x", "--limit", "10", "-", box + ":/tmp/x", input=b"x" * size)
     refused(t, "file", "/tmp/loop", box + ":/tmp/loop", out)
     refused(t, "not_directory", "/tmp/f", "directory", box + ":/tmp/f")
     refused(t, "is_directory", "/tmp/new/..", "in", box + ":/tmp/new/..")
