@@ -382,7 +382,9 @@ void command_kill(struct init *init, uint32_t id)
 			int pin = (int)sys_call3(SYS_fcntl, commands[i].marker_fd, F_DUPFD_CLOEXEC, 3);
 			struct leaf leaf = {.kill = (int)sys_call3(SYS_fcntl, commands[i].leaf.kill, F_DUPFD_CLOEXEC, 3),
 			                    .events = (int)sys_call3(SYS_fcntl, commands[i].leaf.events, F_DUPFD_CLOEXEC, 3)};
-			sys_call2(SYS_kill, commands[i].pid, 9 /* SIGKILL */); /* should it be without a marker */
+			sys_call2(SYS_kill, -commands[i].group, 9 /* SIGKILL */); /* before its leader, whose end would hang up the terminal */
+			if (leaf.kill < 0)
+				sys_call2(SYS_kill, commands[i].pid, 9 /* should it be without a marker */);
 			kill_tree(init, &leaf, marker); /* the command leaves the table when it is reaped */
 			close_fd(&pin);
 			leaf_close(&leaf);
