@@ -141,6 +141,8 @@ static void on_ready(struct watch *watch)
 
 /* ---- requests ---- */
 
+#define LAST_TURNS 64u
+
 static int wait_for_answer(struct hutch_sandbox *sandbox, int64_t timeout_ms, struct hutch_error *err)
 {
 	const struct client *client = sandbox->remote_data;
@@ -166,6 +168,8 @@ int client_call(struct hutch_sandbox *sandbox, struct message *message, const in
 	client->is_answered = false;
 	client->answer_fd = -1;
 	int error = sandbox_send(sandbox, message, fds, count);
+	for (unsigned i = 0; i < LAST_TURNS && error == -EPIPE && sandbox->control.is_open && !sandbox->is_gone; i++)
+		on_ready(&sandbox->control); /* it has ended: what it has said last, and that */
 	if (error < 0)
 		return err_sys(err, HUTCH_E_GONE, -error, "cannot talk to the sandbox's supervisor");
 	error = wait_for_answer(sandbox, timeout_ms, err);

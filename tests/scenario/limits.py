@@ -67,7 +67,7 @@ def _(t):
     equal((found.code, result["outcome"], result["signal"], result["stdout"]), (137, "memory_limit", 9, ""))
     equal((result["limits_hit"], result["limits_enforced"]["memory"]), (["memory"], {"value": 64 << 20, "by": "cgroup"}))
     equal(result["limits_enforced"]["swap"], {"value": 0, "by": "cgroup"})
-    within(result["memory_peak_bytes"], 60 << 20, (64 << 20) * 1.01, "peak")
+    within(result["memory_peak_bytes"], 60 << 20, (64 << 20) * 1.02, "peak")  # what is being killed may charge a little more
     true(result["oom_kills"] >= 1, result)
 
 
@@ -237,7 +237,7 @@ def _(t):
     running = t.popen("exec", box, "--", "sleep", "60", stdout=subprocess.DEVNULL)
     wait_until(lambda: os.listdir(group + "/run") and any(name.isdigit() for name in os.listdir(group + "/run")), 5, "a leaf")
     leaf = [name for name in os.listdir(group + "/run") if name.isdigit()][0]
-    equal(len(read_file("%s/run/%s/cgroup.procs" % (group, leaf)).split()), 1)
+    wait_until(lambda: len(read_file("%s/run/%s/cgroup.procs" % (group, leaf)).split()) == 1, 5 * SLOW, "it is in its leaf")
     contains(record(t, box, "cat /proc/self/cgroup")["stdout"], "0::/\n")
     lacks(record(t, box, "cat /proc/self/mountinfo")["stdout"], "cgroup")
     running.terminate()
