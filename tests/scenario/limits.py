@@ -67,7 +67,7 @@ def _(t):
     equal((found.code, result["outcome"], result["signal"], result["stdout"]), (137, "memory_limit", 9, ""))
     equal((result["limits_hit"], result["limits_enforced"]["memory"]), (["memory"], {"value": 64 << 20, "by": "cgroup"}))
     equal(result["limits_enforced"]["swap"], {"value": 0, "by": "cgroup"})
-    within(result["memory_peak_bytes"], 60 << 20, (64 << 20) * 1.02, "peak")  # what is being killed may charge a little more
+    within(result["memory_peak_bytes"], 60 << 20, (64 << 20) * 1.05, "peak")  # the kernel lets what it is killing charge more
     true(result["oom_kills"] >= 1, result)
 
 
