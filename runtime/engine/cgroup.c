@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -19,7 +20,8 @@
 #define PREFIX     "hutch-"
 #define FREEZE_MS  1000
 #define LOCK_TRIES 10 /* of 1 ms */
-#define BUSY_TRIES 20 /* of 1 ms: a cgroup whose last process has just been reaped */
+#define BUSY_TRIES 200    /* of 0.1 ms: a cgroup whose last process has just been reaped */
+#define BUSY_NS    100000
 
 static int open_dir(int parent, const char *name)
 {
@@ -179,7 +181,7 @@ static int remove_dir(int parent, const char *name)
 			return 0;
 		if (errno != EBUSY || i == BUSY_TRIES)
 			return -errno;
-		poll(NULL, 0, 1);
+		nanosleep(&(const struct timespec){.tv_nsec = BUSY_NS}, NULL);
 	}
 }
 
