@@ -28,7 +28,7 @@ top=${self%/scripts/*}
 PATH=$PATH:$SBIN
 
 PARTS=(root user asan clang checks vm)
-VM_SUITES=(root-limits user-limits session-limits root-kernel user-kernel)
+VM_SUITES=(root-limits user-limits root-kernel user-kernel) # in a login session by hand as yet: scripts/vm.sh --as session
 MUST_RUN=(root/unit root/init root/scenario root/escape root/stress root/readme user/unit user/init user/scenario user/escape user/stress user/readme
     asan/unit clang/build clang/install checks/sources checks/binaries "${VM_SUITES[@]/#/vm/}")
 NEEDS_TEST="$NEEDS_BUILD python3 setpriv check static-libc sanitizers clang git make strace readelf newuidmap useradd ps shellcheck"
@@ -370,7 +370,7 @@ run_vm()
     fi
     title "vm: running"
     SECONDS=0
-    "$top/scripts/vm.sh" --as root,user,session --build "$dir" --log "$dir/meson-logs/vm-console.log" --timeout "$VM_SECONDS" -- \
+    "$top/scripts/vm.sh" --as root,user --build "$dir" --log "$dir/meson-logs/vm-console.log" --timeout "$VM_SECONDS" -- \
         python3 tests/vm/suites.py "$dir" </dev/null >"$out/all.json"
     code=$?
     took=$SECONDS
