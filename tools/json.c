@@ -124,6 +124,22 @@ void json_text(struct json_writer *w, const char *key, const char *text, size_t 
 	put_text(w->out, text, size);
 }
 
+void json_known(struct json_writer *w, const char *key, int64_t value)
+{
+	if (value < 0)
+		json_null(w, key);
+	else
+		json_int(w, key, value);
+}
+
+void json_known_ms(struct json_writer *w, const char *key, double value)
+{
+	if (value < 0)
+		json_null(w, key);
+	else
+		json_ms(w, key, value);
+}
+
 void json_string(struct json_writer *w, const char *key, const char *text)
 {
 	if (text)

@@ -26,6 +26,10 @@ void json_int(struct json_writer *w, const char *key, int64_t value);
 void json_uint(struct json_writer *w, const char *key, uint64_t value);
 void json_ms(struct json_writer *w, const char *key, double value); /* three decimals */
 
+/* A negative value is not known: null. */
+void json_known(struct json_writer *w, const char *key, int64_t value);
+void json_known_ms(struct json_writer *w, const char *key, double value);
+
 /* `text` NULL: null. Bytes that are not UTF-8 become U+FFFD. */
 void json_string(struct json_writer *w, const char *key, const char *text);
 void json_text(struct json_writer *w, const char *key, const char *text, size_t size);

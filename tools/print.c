@@ -37,22 +37,6 @@ void print_error_document(FILE *out, const struct hutch_error *err)
 	json_end(&w, '}');
 }
 
-static void print_count(struct json_writer *w, const char *key, int64_t value)
-{
-	if (value < 0)
-		json_null(w, key);
-	else
-		json_int(w, key, value);
-}
-
-static void print_ms(struct json_writer *w, const char *key, double value)
-{
-	if (value < 0)
-		json_null(w, key);
-	else
-		json_ms(w, key, value);
-}
-
 /* A truncated text may end within a character, which is then left away. */
 static void print_output(struct json_writer *w, const char *key, const char *base64_key, const struct hutch_output *output)
 {
@@ -98,8 +82,8 @@ static void print_outcome(struct json_writer *w, const struct hutch_result *resu
 	json_string(w, "id", result->id);
 	print_command(w, result->command);
 	json_string(w, "outcome", hutch_outcome_name((int)result->outcome));
-	print_count(w, "exit_code", result->exit_code);
-	print_count(w, "signal", result->signal > 0 ? result->signal : -1);
+	json_known(w, "exit_code", result->exit_code);
+	json_known(w, "signal", result->signal > 0 ? result->signal : -1);
 	json_int(w, "returncode", result->returncode);
 	json_bool(w, "started", result->started);
 	if (result->outcome == HUTCH_OUTCOME_NOT_STARTED)
@@ -110,15 +94,15 @@ static void print_outcome(struct json_writer *w, const struct hutch_result *resu
 
 static void print_usage(struct json_writer *w, const struct hutch_result *result)
 {
-	print_ms(w, "wall_ms", result->wall_ms);
-	print_ms(w, "user_ms", result->user_ms);
-	print_ms(w, "system_ms", result->system_ms);
-	print_count(w, "memory_peak_bytes", result->memory_peak_bytes);
-	print_count(w, "pids_peak", result->pids_peak);
-	print_count(w, "io_read_bytes", result->io_read_bytes);
-	print_count(w, "io_write_bytes", result->io_write_bytes);
-	print_ms(w, "throttled_ms", result->throttled_ms);
-	print_count(w, "oom_kills", result->oom_kills);
+	json_known_ms(w, "wall_ms", result->wall_ms);
+	json_known_ms(w, "user_ms", result->user_ms);
+	json_known_ms(w, "system_ms", result->system_ms);
+	json_known(w, "memory_peak_bytes", result->memory_peak_bytes);
+	json_known(w, "pids_peak", result->pids_peak);
+	json_known(w, "io_read_bytes", result->io_read_bytes);
+	json_known(w, "io_write_bytes", result->io_write_bytes);
+	json_known_ms(w, "throttled_ms", result->throttled_ms);
+	json_known(w, "oom_kills", result->oom_kills);
 }
 
 static void print_limits(struct json_writer *w, const struct hutch_result *result)

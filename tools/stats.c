@@ -15,22 +15,6 @@
 
 #define EVERY_MS 1000
 
-static void json_known(struct json_writer *w, const char *key, int64_t value)
-{
-	if (value < 0)
-		json_null(w, key);
-	else
-		json_int(w, key, value);
-}
-
-static void json_known_ms(struct json_writer *w, const char *key, double value)
-{
-	if (value < 0)
-		json_null(w, key);
-	else
-		json_ms(w, key, value);
-}
-
 static void json_pressure(struct json_writer *w, const char *key, const struct hutch_pressure *pressure)
 {
 	json_begin(w, key, '{');

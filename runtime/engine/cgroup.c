@@ -104,7 +104,7 @@ static int enable(int dir, uint32_t controllers)
 }
 
 /* Init moves commands between cgroups below `dir`: it needs to write the list of the common ancestor. */
-static int lend(const struct cgroups *cgroups, int dir, const char *file)
+int cgroups_lend(const struct cgroups *cgroups, int dir, const char *file)
 {
 	if (cgroups->user == (uid_t)-1)
 		return 0;
@@ -134,7 +134,7 @@ static int make_tree(struct cgroups *cgroups, const struct hutch_limits *limits,
 		poll(NULL, 0, 1);
 	}
 	*ret_what = "cgroup.procs";
-	int ret = lend(cgroups, cgroups->dir, *ret_what);
+	int ret = cgroups_lend(cgroups, cgroups->dir, *ret_what);
 	*ret_what = "cgroup.subtree_control";
 	if (ret == 0)
 		ret = enable(cgroups->dir, cgroups->controllers);

@@ -61,6 +61,9 @@ void cgroups_remove(struct cgroups *cgroups);
 /* Sets those limits that are not 0. -errno, *ret_what: the file. */
 int cgroups_limit(const struct cgroups *cgroups, int dir, const struct hutch_limits *limits, const char **ret_what);
 
+/* Gives a file of a cgroup to init, where that is another user. 0 or -errno. */
+int cgroups_lend(const struct cgroups *cgroups, int dir, const char *file);
+
 /* Returns when all is frozen or thawed; -ETIMEDOUT if the kernel cannot do it within a second. */
 int cgroups_freeze(struct cgroups *cgroups, bool freeze);
 

@@ -51,10 +51,8 @@ static void close_all(struct leaf *leaf)
 
 static int prepare(struct cgroups *cgroups, struct leaf *leaf, const struct hutch_limits *limits, const char **ret_what)
 {
-	int ret = 0;
-	*ret_what = "cgroup.procs";
-	if (cgroups->user != (uid_t)-1) /* init must be able to clone into it */
-		ret = fchownat(leaf->dir, *ret_what, cgroups->user, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	*ret_what = "cgroup.procs"; /* init must be able to clone into it */
+	int ret = cgroups_lend(cgroups, leaf->dir, *ret_what);
 	*ret_what = "cgroup.kill";
 	leaf->kill = openat(leaf->dir, *ret_what, O_WRONLY | O_CLOEXEC);
 	leaf->events = openat(leaf->dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
