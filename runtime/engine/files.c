@@ -42,6 +42,14 @@ int files_begin(struct hutch_sandbox *sandbox, enum file_op op, const char *path
 	return file_begin(sandbox, &file, path, options->timeout_ms, ret, err);
 }
 
+/* The options are checked, and the helper is asked. *ret_own: the options as this version of the library has them. */
+static int begin(struct hutch_sandbox *sandbox, enum file_op op, const char *path, const struct hutch_file_options *options, struct hutch_file_options *ret_own,
+                 struct file_call **ret, struct hutch_error *err)
+{
+	int error = files_options(options, ret_own, err);
+	return error < 0 ? error : files_begin(sandbox, op, path, ret_own, ret, err);
+}
+
 /* ---- the caller's descriptors ---- */
 
 /* None of them may block for longer than the helper may be silent. */
@@ -168,9 +176,7 @@ static int64_t stream_out(struct hutch_sandbox *sandbox, enum file_op op, const 
 {
 	struct hutch_file_options own;
 	struct file_call *call = NULL;
-	int64_t total = files_options(options, &own, err);
-	if (total == 0)
-		total = files_begin(sandbox, op, path, &own, &call, err);
+	int64_t total = begin(sandbox, op, path, options, &own, &call, err);
 	if (total == 0)
 		total = receive_to(call, fd, err);
 	if (total >= 0 && ret)
@@ -184,9 +190,7 @@ static int64_t stream_in(struct hutch_sandbox *sandbox, enum file_op op, const c
 {
 	struct hutch_file_options own;
 	struct file_call *call = NULL;
-	int64_t total = files_options(options, &own, err);
-	if (total == 0)
-		total = files_begin(sandbox, op, path, &own, &call, err);
+	int64_t total = begin(sandbox, op, path, options, &own, &call, err);
 	if (total == 0)
 		total = send_from(call, fd, op == FILE_WRITE ? own.max_bytes : 0, err);
 	if (total >= 0) {
@@ -214,9 +218,7 @@ int hutch_sandbox_write_file(struct hutch_sandbox *sandbox, const char *path, co
 {
 	struct hutch_file_options own;
 	struct file_call *call = NULL;
-	int error = files_options(options, &own, err);
-	if (error == 0)
-		error = files_begin(sandbox, FILE_WRITE, path, &own, &call, err);
+	int error = begin(sandbox, FILE_WRITE, path, options, &own, &call, err);
 	if (error == 0)
 		error = file_send(call, data, size, err);
 	if (error >= 0 && call)
@@ -288,9 +290,7 @@ int64_t hutch_sandbox_list(struct hutch_sandbox *sandbox, const char *path, cons
 {
 	struct hutch_file_options own;
 	struct file_call *call = NULL;
-	int64_t ret = files_options(options, &own, err);
-	if (ret == 0)
-		ret = files_begin(sandbox, FILE_LIST, path, &own, &call, err);
+	int64_t ret = begin(sandbox, FILE_LIST, path, options, &own, &call, err);
 	if (ret == 0)
 		ret = entries(call, each, data, err);
 	file_end(call);
@@ -304,9 +304,7 @@ int hutch_sandbox_stat(struct hutch_sandbox *sandbox, const char *path, const st
 	struct file_frame frame;
 	struct hutch_file file;
 	const char *bytes;
-	int error = files_options(options, &own, err);
-	if (error == 0)
-		error = files_begin(sandbox, FILE_STAT, path, &own, &call, err);
+	int error = begin(sandbox, FILE_STAT, path, options, &own, &call, err);
 	if (error == 0)
 		error = file_next(call, &frame, &bytes, err);
 	if (error > 0)
@@ -325,9 +323,7 @@ static int simple(struct hutch_sandbox *sandbox, enum file_op op, const char *pa
 {
 	struct hutch_file_options own;
 	struct file_call *call = NULL;
-	int ret = files_options(options, &own, err);
-	if (ret == 0)
-		ret = files_begin(sandbox, op, path, &own, &call, err);
+	int ret = begin(sandbox, op, path, options, &own, &call, err);
 	if (ret == 0)
 		ret = files_finish(call, err);
 	file_end(call);
